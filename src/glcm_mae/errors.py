@@ -1,4 +1,4 @@
-"""The one error that a user is meant to read."""
+"""The errors that a user is meant to read."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     The command line prints it on one line and exits with code 2; every other
     exception is a defect of ours and keeps its traceback.
     """
+
+
+class DivergenceError(RuntimeError):
+    """The training left the finite numbers: the message names the step and the images."""

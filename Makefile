@@ -1,0 +1,56 @@
+# Everything happens in .venv; the stamp says that it holds what requirements.lock names.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-fast lint format docs bench clean setup
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       set up, then the whole path on synthetic images"
+	@echo "make test       set up, then all tests"
+	@echo "make test-fast  without the tests marked slow"
+	@echo "make lint       ruff, mypy, codespell, import-linter"
+	@echo "make format     ruff format and fixes"
+	@echo "make docs       the HTML documentation in docs/_build/html"
+	@echo "make bench      the benchmarks, one after the other"
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c "import sys; assert (3, 11) <= sys.version_info < (3, 13), 'glcm-mae needs Python 3.11 or 3.12: make PYTHON=python3.12 ...'"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+setup: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/glcm-mae demo --resume
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell src tests docs recipes README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP)
+	$(BIN)/sphinx-build -W -b html docs docs/_build/html
+
+bench: $(STAMP)
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,178 @@
+"""From settings to the things they describe: images, models, objective, weights."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glcm_mae.config import DataConfig, FinetuningConfig, LossesConfig, ModelConfig
+from glcm_mae.data import ImageTable, LoadedImages, file_hashes, load_images, read_table
+from glcm_mae.data.assignments import read_assignment
+from glcm_mae.data.randomness import Stream, counted_seed
+from glcm_mae.errors import InputError
+from glcm_mae.losses.objective import Objective
+from glcm_mae.model import Classifier, Encoder, MaskedAutoencoder, build_encoder
+from glcm_mae.progress import Meter, say
+from glcm_mae.runs import Checkpoint, load_checkpoint, save_checkpoint, write_atomically
+from glcm_mae.texture import Offset
+
+ENCODER_FILE = "encoder.safetensors"
+IMAGES_FILE = "images.csv"
+
+
+def load_table(data: DataConfig, model: ModelConfig, *, labelled: bool) -> LoadedImages:
+    """Read, fit and keep all images of a table; say what was skipped.
+
+    Raises:
+        InputError: If the table or one of its images is bad.
+    """
+    table = read_table(data.table, labelled=labelled)
+    with Meter("reading images", total=len(table)) as meter:
+        images = load_images(
+            table,
+            size=model.image_size,
+            channels=model.channels,
+            fit=data.fit,
+            on_error=data.on_error,
+            progress=lambda done, _: meter.advance(done - meter.done),
+        )
+    for path, reason in images.skipped:
+        say(f"skipped {path}: {reason}")
+    say(f"{len(images.table)} images read, {len(images.skipped)} skipped")
+    return images
+
+
+def splits_of(table: ImageTable, data: DataConfig) -> tuple[str, ...]:
+    """Return the part of every image: by ``data.split``, else by the table's own column."""
+    return read_assignment(data.split, table) if data.split else table.splits
+
+
+def build_autoencoder(model: ModelConfig, *, seed: int) -> MaskedAutoencoder:
+    """Build the autoencoder of some settings, with random weights of a seed.
+
+    Raises:
+        InputError: If the encoder is unknown or no plain ViT.
+    """
+    torch.manual_seed(counted_seed(seed, Stream.WEIGHTS))
+    return MaskedAutoencoder(
+        _build_encoder(model),
+        decoder_depth=model.decoder_depth,
+        decoder_width=model.decoder_width,
+        decoder_heads=model.decoder_heads,
+    )
+
+
+def _build_encoder(model: ModelConfig, *, drop_path: float = 0.0) -> Encoder:
+    try:
+        return build_encoder(
+            model.encoder,
+            image_size=model.image_size,
+            patch_size=model.patch_size,
+            channels=model.channels,
+            drop_path=drop_path,
+            options=model.encoder_options,
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def build_classifier(
+    model: ModelConfig, finetuning: FinetuningConfig, *, classes: int, seed: int
+) -> Classifier:
+    """Build the classifier of some settings, with random weights of a seed.
+
+    Raises:
+        InputError: If the encoder is unknown or no plain ViT.
+    """
+    torch.manual_seed(counted_seed(seed, Stream.WEIGHTS))
+    encoder = _build_encoder(model, drop_path=finetuning.drop_path)
+    return Classifier(encoder, classes=classes, pooling=finetuning.pooling)
+
+
+def build_objective(losses: LossesConfig, patch_size: int) -> Objective:
+    """Build the objective of some settings."""
+    return Objective(
+        patch_size=patch_size,
+        normalised=losses.mse.normalised,
+        levels=losses.glcm.levels,
+        bandwidth=losses.glcm.bandwidth,
+        offsets=tuple(Offset(*offset) for offset in losses.glcm.offsets),
+        symmetric=losses.glcm.symmetric,
+        window=losses.ssim.window,
+        sigma=losses.ssim.sigma,
+    )
+
+
+def save_encoder(path: Path, encoder: Encoder, facts: dict[str, Any]) -> None:
+    """Write an encoder under timm's names; its gray-level statistics stand among the facts."""
+    statistics = {
+        "input_mean": encoder.input_mean.tolist(),
+        "input_std": encoder.input_std.tolist(),
+    }
+    save_checkpoint(path, Checkpoint(dict(encoder.vit.state_dict()), {**facts, **statistics}))
+
+
+def encoder_file(weights: Path) -> Path:
+    """Return the encoder file that ``weights`` names: a run folder or the file itself."""
+    return weights / ENCODER_FILE if weights.is_dir() else weights
+
+
+def load_encoder(encoder: Encoder, weights: Path, model: ModelConfig, fit: str) -> None:
+    """Load pre-trained weights into an encoder of the same shape.
+
+    Args:
+        encoder: Where the weights go.
+        weights: Pre-training run folder, or an encoder file.
+        model: Settings that the encoder was built with.
+        fit: How images are brought to size now.
+
+    Raises:
+        InputError: If the file is missing or damaged, or its model or its way to read
+            images differs from the settings; the message names what differs.
+    """
+    path = encoder_file(weights)
+    if not path.is_file():
+        raise InputError(f"{path}: no such encoder; give a finished pre-training run folder")
+    checkpoint = load_checkpoint(path, torch.device("cpu"))
+    facts = checkpoint.facts
+    now = {**model.model_dump(mode="json"), "fit": fit}
+    then = {**facts.get("model", {}), "fit": facts.get("fit")}
+    relevant = ("encoder", "encoder_options", "image_size", "patch_size", "channels", "fit")
+    differing = [f"{key} {then.get(key)} (here {now[key]})" for key in relevant
+                 if then.get(key) != now[key]]
+    if differing:
+        raise InputError(
+            f"{path}: was trained with other settings: {'; '.join(differing)}; use the same"
+        )
+    encoder.vit.load_state_dict(checkpoint.tensors)
+    encoder.set_input_statistics(facts["input_mean"], facts["input_std"])
+
+
+def record_images(path: Path, table: ImageTable) -> None:
+    """Write ``path,sha256`` of every image trained on, so that overlap can be checked."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "sha256"])
+    writer.writerows(zip(table.paths, file_hashes(table), strict=True))
+    write_atomically(path, text.getvalue().encode())
+
+
+def count_seen(weights: Path, hashes: Sequence[str]) -> int | None:
+    """Return how many images, by content, the weights were trained on.
+
+    Args:
+        weights: Pre-training run folder, or an encoder file inside one.
+        hashes: SHA-256 of the images in question.
+
+    Returns:
+        The count, or None where the run's list of images is not beside the weights.
+    """
+    record = encoder_file(weights).with_name(IMAGES_FILE)
+    if not record.is_file():
+        return None
+    with record.open(encoding="utf-8", newline="") as file:
+        known = {row["sha256"] for row in csv.DictReader(file)}
+    return sum(digest in known for digest in hashes)

@@ -1,0 +1,34 @@
+"""What the model sees: image files, tables of them, folds, synthetic images."""
+
+from glcm_mae.data.images import IMAGE_SUFFIXES, UnreadableImageError, fit_image, read_image
+from glcm_mae.data.loading import LoadedImages, file_hashes, load_images
+from glcm_mae.data.phantoms import (
+    PHANTOM_CLASSES,
+    Phantom,
+    make_phantom,
+    speckle,
+    write_phantoms,
+)
+from glcm_mae.data.splits import Fold, fold_from_splits, hold_out, make_folds
+from glcm_mae.data.tables import ImageTable, read_table
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "PHANTOM_CLASSES",
+    "Fold",
+    "ImageTable",
+    "LoadedImages",
+    "Phantom",
+    "UnreadableImageError",
+    "file_hashes",
+    "fit_image",
+    "fold_from_splits",
+    "hold_out",
+    "load_images",
+    "make_folds",
+    "make_phantom",
+    "read_image",
+    "read_table",
+    "speckle",
+    "write_phantoms",
+]

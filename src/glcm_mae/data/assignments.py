@@ -1,0 +1,66 @@
+"""Which image is in which part, as a file: ``path,split``."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glcm_mae.data.splits import Fold
+from glcm_mae.data.tables import ImageTable
+from glcm_mae.errors import InputError
+
+
+def format_assignment(table: ImageTable, fold: Fold) -> str:
+    """Return a fold as CSV text with the columns ``path,split``, in table order."""
+    names = np.full(len(table), "", dtype=object)
+    for name, rows in (("train", fold.train), ("validation", fold.validation), ("test", fold.test)):
+        names[rows] = name
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "split"])
+    writer.writerows(zip(table.paths, names, strict=True))
+    return text.getvalue()
+
+
+def read_assignment(path: Path, table: ImageTable) -> tuple[str, ...]:
+    """Return the part of every image of a table.
+
+    Args:
+        path: CSV file with the columns ``path`` and ``split``.
+        table: The images; all must be listed, others may be.
+
+    Raises:
+        InputError: If the file is missing, lacks a column, or does not list an image.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check data.split") from error
+    columns = list(rows[0]) if rows else []
+    if not {"path", "split"} <= set(columns):
+        raise InputError(f"{path}: needs the columns path and split, has {columns}")
+    parts = {row["path"]: row["split"] for row in rows}
+    missing = [name for name in table.paths if name not in parts]
+    if missing:
+        raise InputError(
+            f"{path}: does not list {len(missing)} of the images, such as {missing[0]}; list "
+            "every image of the table"
+        )
+    return tuple(parts[name] for name in table.paths)
+
+
+def training_rows(splits: tuple[str, ...], count: int) -> NDArray[np.int64]:
+    """Return the rows that may be pre-trained on: all that are not ``test``.
+
+    Args:
+        splits: Part of every image; empty where none is known.
+        count: Number of images.
+
+    Example:
+        >>> training_rows(("train", "test", "validation"), 3)
+        array([0, 2])
+    """
+    return np.array([row for row in range(count) if not splits or splits[row] != "test"], dtype=int)

@@ -1,0 +1,179 @@
+"""The weighted sum of the terms, and which weights hold when."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from glcm_mae.losses.pixel import masked_mse, masked_ssim
+from glcm_mae.losses.texture import DEFAULT_OFFSETS, texture_loss
+from glcm_mae.texture import Offset
+
+TERMS = ("mse", "glcm", "ssim")
+"""The terms in the order of the paper's α, β and γ."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The weights that hold from one epoch to the one before the next phase.
+
+    Attributes:
+        first_epoch: First epoch of the phase, counted from 0.
+        weights: One weight a term; a term of weight 0 is not computed.
+    """
+
+    first_epoch: int
+    weights: Mapping[str, float]
+
+
+def schedule_phases(
+    shares: Sequence[float], weights: Sequence[Mapping[str, float]], epochs: int
+) -> tuple[Phase, ...]:
+    """Divide the epochs among the phases by their shares.
+
+    Args:
+        shares: Share of the epochs of each phase; their sum is 1.
+        weights: Weights of each phase.
+        epochs: Number of epochs.
+
+    Returns:
+        The phases; one whose share rounds to no epoch begins where the next does.
+
+    Example:
+        >>> [phase.first_epoch for phase in schedule_phases([0.5, 0.5], [{}, {}], 10)]
+        [0, 5]
+    """
+    starts = [round(epochs * sum(shares[:index])) for index in range(len(shares))]
+    return tuple(Phase(start, dict(w)) for start, w in zip(starts, weights, strict=True))
+
+
+def phase_at(phases: Sequence[Phase], epoch: int) -> int:
+    """Return the index of the phase that holds in an epoch: the last that has begun."""
+    return max(index for index, phase in enumerate(phases) if phase.first_epoch <= epoch)
+
+
+class ObjectiveValue(NamedTuple):
+    """What the objective says of one batch.
+
+    Attributes:
+        total: The weighted sum, to be minimised.
+        terms: Raw value of every term computed; ``ssim`` is 1 - SSIM.
+    """
+
+    total: Float[Tensor, ""]
+    terms: dict[str, Float[Tensor, ""]]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """α · MSE + β · GLCM distance + γ · (1 - SSIM) over the hidden patches [1]_.
+
+    Attributes:
+        patch_size: Side of a patch in pixels.
+        normalised: Measure the MSE in each target patch's standard deviation.
+        levels: Gray-level bins of the GLCM.
+        bandwidth: Softness of the bins, in bin widths.
+        offsets: Displacements of the GLCM.
+        symmetric: Count every pair in both directions.
+        window: Side of the SSIM window.
+        sigma: Standard deviation of the SSIM window.
+
+    References:
+        .. [1] Madan et al., 2025, arXiv:2507.10869, eq. 4
+    """
+
+    patch_size: int
+    normalised: bool = False
+    levels: int = 32
+    bandwidth: float = 0.5
+    offsets: tuple[Offset, ...] = DEFAULT_OFFSETS
+    symmetric: bool = False
+    window: int = 11
+    sigma: float = 1.5
+
+    def term(
+        self,
+        name: str,
+        prediction: Float[Tensor, "batch channel height width"],
+        target: Float[Tensor, "batch channel height width"],
+        mask: Bool[Tensor, "batch patches"],
+    ) -> Float[Tensor, ""]:
+        """Return the raw value of one term: ``mse``, ``glcm`` or ``ssim`` (as 1 - SSIM)."""
+        terms: dict[str, Callable[[], Tensor]] = {
+            "mse": lambda: masked_mse(
+                prediction,
+                target,
+                mask,
+                patch_size=self.patch_size,
+                normalised=self.normalised,
+            ),
+            "glcm": lambda: texture_loss(
+                prediction,
+                target,
+                mask,
+                patch_size=self.patch_size,
+                levels=self.levels,
+                bandwidth=self.bandwidth,
+                offsets=self.offsets,
+                symmetric=self.symmetric,
+            ),
+            "ssim": lambda: (
+                1.0
+                - masked_ssim(
+                    prediction,
+                    target,
+                    mask,
+                    patch_size=self.patch_size,
+                    window=self.window,
+                    sigma=self.sigma,
+                )
+            ),
+        }
+        return terms[name]()
+
+    def __call__(
+        self,
+        prediction: Float[Tensor, "batch channel height width"],
+        target: Float[Tensor, "batch channel height width"],
+        mask: Bool[Tensor, "batch patches"],
+        weights: Mapping[str, float],
+    ) -> ObjectiveValue:
+        """Return the weighted sum and the raw value of every term with a weight.
+
+        Raises:
+            ValueError: If no weight is above 0.
+        """
+        active = {name: weights.get(name, 0.0) for name in TERMS if weights.get(name, 0.0) > 0}
+        if not active:
+            raise ValueError(f"at least one weight of {TERMS} must be above 0, got {weights}")
+        terms = {name: self.term(name, prediction, target, mask) for name in active}
+        total = torch.stack([active[name] * value for name, value in terms.items()]).sum()
+        return ObjectiveValue(total, terms)
+
+
+def gradient_shares(
+    value: ObjectiveValue, weights: Mapping[str, float], shared: Sequence[Tensor]
+) -> dict[str, float]:
+    """Return how the gradient norm divides among the terms, at parameters they share.
+
+    Args:
+        value: An objective whose graph is still alive (and is kept).
+        weights: The weights it was computed with.
+        shared: Parameters to measure at; the last shared layer is the usual choice [1]_.
+
+    Returns:
+        Weighted gradient norm of each term over the sum of all; they sum to one.
+
+    References:
+        .. [1] Chen et al., 2018, arXiv:1711.02257
+    """
+    norms = {}
+    for name, term in value.terms.items():
+        gradients = torch.autograd.grad(term, shared, retain_graph=True)
+        squares = torch.stack([gradient.float().square().sum() for gradient in gradients])
+        norms[name] = weights[name] * float(squares.sum().sqrt())
+    total = sum(norms.values())
+    return {name: norm / total if total > 0 else 0.0 for name, norm in norms.items()}

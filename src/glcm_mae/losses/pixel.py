@@ -1,0 +1,119 @@
+"""Pixel and structure terms, on the hidden patches alone."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from glcm_mae.losses.selection import hidden_patches
+
+
+def masked_mse(
+    prediction: Float[Tensor, "batch channel height width"],
+    target: Float[Tensor, "batch channel height width"],
+    mask: Bool[Tensor, "batch patches"],
+    *,
+    patch_size: int,
+    normalised: bool = False,
+) -> Float[Tensor, ""]:
+    """Return the mean squared error over the hidden pixels.
+
+    With ``normalised``, the error of every patch is measured in units of its
+    target's standard deviation, so that faint texture weighs as much as strong
+    edges. (He et al. [1]_ predict such normalised pixels; here the prediction stays
+    in image units, and only the measure changes.)
+
+    Args:
+        prediction: Predicted images.
+        target: True images in [0, 1].
+        mask: True where a patch was hidden.
+        patch_size: Side of a patch in pixels.
+        normalised: Divide each patch's error by its target's variance.
+
+    Returns:
+        A scalar, 0 or more; gray-range units squared, or without unit.
+
+    Raises:
+        ValueError: If shapes differ, or no patch is hidden.
+
+    Example:
+        >>> target = torch.zeros(1, 1, 2, 4)
+        >>> masked_mse(target + 0.5, target, torch.tensor([[True, False]]), patch_size=2)
+        tensor(0.2500)
+
+    References:
+        .. [1] He et al., 2022, arXiv:2111.06377
+    """
+    predicted, true = hidden_patches(prediction, target, mask, patch_size=patch_size)
+    error = (predicted - true).square()
+    if normalised:
+        variance = true.var(dim=(1, 2, 3), keepdim=True, unbiased=False)
+        # 1e-6 as in the MAE: a flat patch has no scale of its own.
+        error = error / (variance + 1e-6)
+    return error.mean()
+
+
+def masked_ssim(
+    prediction: Float[Tensor, "batch channel height width"],
+    target: Float[Tensor, "batch channel height width"],
+    mask: Bool[Tensor, "batch patches"],
+    *,
+    patch_size: int,
+    window: int = 11,
+    sigma: float = 1.5,
+) -> Float[Tensor, ""]:
+    """Return the mean structural similarity of the hidden patches [1]_.
+
+    Each patch is compared with its own target through a Gaussian window, at the
+    positions where the window lies wholly inside the patch. The loss made of it
+    is ``1 - masked_ssim(...)``.
+
+    Args:
+        prediction: Predicted images.
+        target: True images in [0, 1].
+        mask: True where a patch was hidden.
+        patch_size: Side of a patch in pixels.
+        window: Side of the window in pixels; odd, at most the patch.
+        sigma: Standard deviation of the window in pixels.
+
+    Returns:
+        A scalar between -1 and 1; 1 for equal patches.
+
+    Raises:
+        ValueError: If the window is even or larger than the patch, shapes differ, or
+            no patch is hidden.
+
+    Example:
+        >>> images = torch.rand(1, 1, 16, 32)
+        >>> mask = torch.tensor([[True, False]])
+        >>> masked_ssim(images, images, mask, patch_size=16)
+        tensor(1.)
+
+    References:
+        .. [1] Wang et al., 2004, doi:10.1109/TIP.2003.819861 (K1 0.01, K2 0.03, range 1)
+    """
+    if window % 2 == 0 or window > patch_size:
+        raise ValueError(f"window must be odd and at most {patch_size}, got {window}")
+    predicted, true = hidden_patches(prediction, target, mask, patch_size=patch_size)
+    with torch.autocast(predicted.device.type, enabled=False):
+        return _ssim_map(predicted.flatten(0, 1), true.flatten(0, 1), window, sigma).mean()
+
+
+def _ssim_map(
+    a: Float[Tensor, "patches side side"],
+    b: Float[Tensor, "patches side side"],
+    window: int,
+    sigma: float,
+) -> Float[Tensor, "patches valid valid"]:
+    steps = torch.arange(window, dtype=a.dtype, device=a.device) - window // 2
+    weights = torch.exp(-(steps**2) / (2 * sigma**2))
+    weights = weights / weights.sum()
+    stack = torch.stack([a, b, a * a, b * b, a * b], dim=1).flatten(0, 1)[:, None]
+    rows = functional.conv2d(stack, weights.view(1, 1, -1, 1))
+    means = functional.conv2d(rows, weights.view(1, 1, 1, -1))[:, 0]
+    mean_a, mean_b, square_a, square_b, product = means.view(-1, 5, *means.shape[1:]).unbind(1)
+    c1, c2 = 0.01**2, 0.03**2
+    covariance = product - mean_a * mean_b
+    variances = (square_a - mean_a**2) + (square_b - mean_b**2)
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return luminance * (2 * covariance + c2) / (variances + c2)

@@ -1,0 +1,19 @@
+"""What is trained: the masked autoencoder and the classifier made from its encoder."""
+
+from glcm_mae.model.classifier import Classifier, parameter_groups
+from glcm_mae.model.encoder import Encoder, build_encoder, sincos_positions
+from glcm_mae.model.mae import MaskedAutoencoder, Reconstruction
+from glcm_mae.model.patches import patchify, random_mask, unpatchify
+
+__all__ = [
+    "Classifier",
+    "Encoder",
+    "MaskedAutoencoder",
+    "Reconstruction",
+    "build_encoder",
+    "parameter_groups",
+    "patchify",
+    "random_mask",
+    "sincos_positions",
+    "unpatchify",
+]

@@ -1,0 +1,204 @@
+"""YAML files and flags to validated settings, and errors that people can read."""
+
+import argparse
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
+
+import yaml
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from glcm_mae.config import Settings
+from glcm_mae.errors import InputError
+
+Stage = TypeVar("Stage", bound=Settings)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are InputErrors, with a guess at what was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse bad arguments on one line."""
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def fields(model: type[Settings], prefix: str = "") -> Iterator[tuple[str, FieldInfo, str]]:
+    """Yield the dotted name, the field and the description of every single setting.
+
+    Example:
+        >>> from glcm_mae.config import PhantomsConfig
+        >>> [name for name, _, _ in fields(PhantomsConfig)][:2]
+        ['out', 'count']
+    """
+    for name, field in model.model_fields.items():
+        if _is_section(field):
+            yield from fields(field.annotation, f"{prefix}{name}.")  # type: ignore[arg-type]
+        else:
+            yield f"{prefix}{name}", field, _description(model, name)
+
+
+def _is_section(field: FieldInfo) -> bool:
+    return isinstance(field.annotation, type) and issubclass(field.annotation, Settings)
+
+
+def _description(model: type[Settings], name: str) -> str:
+    for base in model.__mro__:
+        field = getattr(base, "model_fields", {}).get(name)
+        if field is not None and field.description:
+            return str(field.description)
+    return ""
+
+
+def add_flags(parser: argparse.ArgumentParser, model: type[Settings]) -> None:
+    """Give a parser one flag a setting, grouped by section, with defaults in the help."""
+    groups: dict[str, Any] = {}
+    for name, field, description in fields(model):
+        section = name.rpartition(".")[0]
+        group = groups.get(section)
+        if group is None:
+            group = parser.add_argument_group(section or "the run")
+            groups[section] = group
+        group.add_argument(
+            f"--{name}",
+            dest=name,
+            default=argparse.SUPPRESS,
+            metavar=_metavar(field),
+            help=f"{description} {_default(model, name)}".replace("%", "%%"),
+        )
+
+
+def _metavar(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return "|".join(str(choice) for choice in get_args(field.annotation))
+    names = {int: "N", float: "X", bool: "true|false", str: "NAME", Path: "PATH"}
+    if field.annotation in names:
+        return names[field.annotation]
+    return "PATH" if Path in get_args(field.annotation) else "YAML"
+
+
+def _default(model: type[Settings], dotted: str) -> str:
+    *sections, name = dotted.split(".")
+    value: Any = model
+    for section in sections:
+        field = value.model_fields[section] if isinstance(value, type) else None
+        value = field.default if field else getattr(value, section)
+        if field and not isinstance(value, Settings):
+            value = field.annotation
+    if not isinstance(value, type):
+        return f"[{_plain(getattr(value, name))}]"
+    field = value.model_fields[name]
+    return "(required)" if field.is_required() else f"[{_plain(field.default)}]"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_plain(part) for part in value) + "]"
+    if isinstance(value, Settings):
+        changed = {k: v for k, v in value.model_dump().items() if v}
+        return "{" + ", ".join(f"{k}: {v:g}" for k, v in changed.items()) + "}"
+    return "none" if value in (None, "", {}) else str(value)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings.
+
+    Raises:
+        InputError: If it is missing, no YAML, or no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check --config") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: is not YAML ({reason})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: must hold settings as 'key: value', got {type(content).__name__}")
+    return content
+
+
+def build(
+    model: type[Stage],
+    *,
+    files: Sequence[Path] = (),
+    flags: Mapping[str, Any] | None = None,
+    other_sections: Sequence[str] = (),
+) -> Stage:
+    """Return validated settings: files in order, then flags on top.
+
+    Args:
+        model: Settings of the stage.
+        files: YAML files; later ones win, key by key.
+        flags: Dotted name to text, as typed.
+        other_sections: Top-level keys that belong to other stages; passed over in files,
+            so that one recipe serves several stages.
+
+    Raises:
+        InputError: If a key is unknown or a value bad; the message names key, rule and value.
+    """
+    settings: dict[str, Any] = {}
+    for file in files:
+        content = read_yaml(file)
+        foreign = set(other_sections) - set(model.model_fields)
+        _merge(settings, {k: v for k, v in content.items() if k not in foreign})
+    for dotted, text in (flags or {}).items():
+        _merge(settings, _nest(dotted, _value(text)))
+    try:
+        return model(**settings)
+    except ValidationError as error:
+        raise InputError(explain(error, model)) from error
+
+
+def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _nest(dotted: str, value: Any) -> dict[str, Any]:
+    for part in reversed(dotted.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _value(text: str) -> Any:
+    """Read lists and mappings as YAML; leave single values to pydantic, which knows the type."""
+    if text.lstrip()[:1] not in ("[", "{"):
+        return None if text == "none" else text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{text!r} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def explain(error: ValidationError, model: type[Settings]) -> str:
+    """Return all faults of some settings on one line: the key, the rule, the value.
+
+    Example:
+        >>> from glcm_mae.config import PhantomsConfig
+        >>> try:
+        ...     PhantomsConfig(out="x", count=0)
+        ... except ValidationError as error:
+        ...     print(explain(error, PhantomsConfig))
+        count: input should be greater than or equal to 1, got 0
+    """
+    return "; ".join(_explain_one(dict(fault), model) for fault in error.errors())
+
+
+def _explain_one(fault: dict[str, Any], model: type[Settings]) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = [name for name, _, _ in fields(model)]
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        return f"{key}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    if fault["type"] == "missing":
+        return f"{key}: is required; pass --{key}"
+    if fault["type"] == "value_error":
+        text = str(fault["ctx"]["error"])
+        return text if not key or text.startswith(key) else f"{key}: {text}"
+    text = fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{key}: {text}, got {fault['input']!r}"
