@@ -1,12 +1,17 @@
 """How far apart two textures are: the distance behind the texture loss."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from glcm_mae.texture.glcm import Offset, cooccurrence, soft_membership
+from glcm_mae.texture.glcm import Offset, cooccurrence, soft_membership, soft_reach
+
+Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 def glcm_distance(
@@ -26,8 +31,12 @@ def glcm_distance(
     edge there, and its squared excess, averaged over all pixels, is added: so
     the gradient leads every such pixel back, whatever the target.
 
-    This is the dense formula; it holds ``levels`` numbers per pixel and
-    ``levels ** 2`` per patch and offset.
+    This is the dense formula: ``levels`` numbers per pixel and ``levels ** 2`` per
+    patch and offset. It goes through the patches a few at a time, so that these
+    numbers stay in the processor's cache and the memory does not grow with the
+    batch; where a gradient is asked for, it is computed on the way, and one number
+    per pixel is kept for the backward pass. (Second derivatives, and gradients of
+    the target, take the plain way through autograd.)
 
     Args:
         prediction: Patches to judge; may leave ``[0, 1]``.
@@ -61,16 +70,74 @@ def glcm_distance(
     _require_alike(prediction, target)
     dtype = torch.promote_types(prediction.dtype, target.dtype)
     dtype = torch.promote_types(dtype, torch.float32)
+    patches = prediction.to(dtype).reshape(-1, *prediction.shape[-2:])
+    true = target.to(dtype).reshape(patches.shape)
+    measure = partial(
+        _dense_distance,
+        levels=levels,
+        bandwidth=bandwidth,
+        offsets=tuple(offsets),
+        symmetric=symmetric,
+    )
     with torch.autocast(prediction.device.type, enabled=False):
-        prediction, target = prediction.to(dtype), target.to(dtype)
-        predicted, true = (
-            cooccurrence(
-                soft_membership(patches, levels, bandwidth), offsets, symmetric=symmetric
-            )
-            for patches in (prediction, target)
-        )
-        excess = prediction - prediction.clamp(0, 1)
-        return (predicted - true).square().sum((-2, -1)).mean() + excess.square().mean()
+        if target.requires_grad:
+            return measure(patches, true)
+        chunk = _chunk(patches, levels, bandwidth, len(offsets))
+        return cast("Tensor", _ChunkedDistance.apply(patches, true, measure, chunk))
+
+
+def _dense_distance(
+    prediction: Float[Tensor, "patches height width"],
+    target: Float[Tensor, "patches height width"],
+    *,
+    levels: int,
+    bandwidth: float,
+    offsets: Sequence[Offset],
+    symmetric: bool,
+) -> Float[Tensor, ""]:
+    predicted, true = (
+        cooccurrence(soft_membership(patches, levels, bandwidth), offsets, symmetric=symmetric)
+        for patches in (prediction, target)
+    )
+    excess = prediction - prediction.clamp(0, 1)
+    return (predicted - true).square().sum((-2, -1)).mean() + excess.square().mean()
+
+
+def _chunk(patches: Tensor, levels: int, bandwidth: float, offsets: int) -> int:
+    """Return how many patches to take at a time: a few MB of memberships and matrices."""
+    bins = levels + 2 * soft_reach(bandwidth, patches.dtype)
+    numbers = patches[0].numel() * bins + offsets * levels**2
+    budget = 2**20 if patches.device.type == "cpu" else 2**28
+    return max(1, budget // numbers)
+
+
+class _ChunkedDistance(torch.autograd.Function):
+    """Mean of a distance over patches, chunk by chunk, with its gradient on the way."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, prediction: Tensor, target: Tensor, measure: Measure, chunk: int
+    ) -> Tensor:
+        total = prediction.new_zeros(())
+        gradients = []
+        wanted = ctx.needs_input_grad[0]
+        for part, true in zip(prediction.split(chunk), target.split(chunk), strict=True):
+            share = len(part) / len(prediction)
+            with torch.set_grad_enabled(wanted):
+                leaf = part.detach().requires_grad_(wanted)
+                distance = measure(leaf, true) * share
+            if wanted:
+                gradients += torch.autograd.grad(distance, leaf)
+            total += distance.detach()
+        if wanted:
+            ctx.save_for_backward(torch.cat(gradients))
+        return total
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (saved,) = ctx.saved_tensors
+        return gradient * saved, None, None, None
 
 
 def _require_alike(prediction: Tensor, target: Tensor) -> None:

@@ -113,7 +113,7 @@ def soft_membership(
                  [0.5000, 0.5000]]])
 
     References:
-        .. [1] Madan et al., 2025, arXiv:2507.10869; the mirroring is ours
+        .. [1] Madan et al., 2025, arXiv:2507.10869, eq. 2, and the mirroring of its code
     """
     _require_image(image)
     _require_float(image)
@@ -121,14 +121,31 @@ def soft_membership(
     _require_bandwidth(bandwidth)
     with torch.autocast(image.device.type, enabled=False):
         image = image.to(torch.promote_types(image.dtype, torch.float32))
-        # Beyond this many bins the sigmoid differs from 0 or 1 by less than eps.
-        margin = max(1, math.ceil(-math.log(torch.finfo(image.dtype).eps) * bandwidth))
+        margin = soft_reach(bandwidth, image.dtype)
         edges = torch.arange(
             -margin, levels + margin + 1, dtype=image.dtype, device=image.device
         )
         position = image.clamp(0, 1).unsqueeze(-1) * levels
         above_edge = torch.sigmoid((position - edges) / bandwidth)
         return _fold(above_edge[..., :-1] - above_edge[..., 1:], levels, margin)
+
+
+def soft_reach(bandwidth: float, dtype: torch.dtype) -> int:
+    """Return how many bins beyond its own a value touches: there the sigmoid is below eps.
+
+    Args:
+        bandwidth: Scale of the sigmoids, positive and finite, in bin widths.
+        dtype: Floating-point type of the membership.
+
+    Raises:
+        ValueError: If ``bandwidth`` is not positive and finite.
+
+    Example:
+        >>> soft_reach(0.5, torch.float32), soft_reach(1 / 30, torch.float32)
+        (8, 1)
+    """
+    _require_bandwidth(bandwidth)
+    return max(1, math.ceil(-math.log(torch.finfo(dtype).eps) * bandwidth))
 
 
 def cooccurrence(
