@@ -80,7 +80,12 @@ def measure(settings, losses, pixels, weights, epochs):
     for epoch in range(epochs):
         now = {"mse": 1.0} if epoch < first_phase else weights
         batches = training_batches(
-            pixels, rows, batch_size=32, seed=0, epoch=epoch, device=torch.device("cpu"),
+            pixels,
+            rows,
+            batch_size=32,
+            seed=0,
+            epoch=epoch,
+            device=torch.device("cpu"),
             augmentation={},
         )
         for step, batch in enumerate(batches):
@@ -99,7 +104,10 @@ def measure(settings, losses, pixels, weights, epochs):
             value.total.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
-    return {where: {k: float(np.mean(v)) for k, v in terms.items()} for where, terms in found.items()}
+    return {
+        where: {k: float(np.mean(v)) for k, v in terms.items()}
+        for where, terms in found.items()
+    }
 
 
 if __name__ == "__main__":

@@ -50,9 +50,7 @@ def reconstruct(config: ReconstructConfig) -> dict[str, float]:
         config.run / "checkpoints" / "last.safetensors", torch.device("cpu")
     )
     model_config, losses = _settings_of(checkpoint)
-    data = DataConfig(
-        table=config.table, fit=checkpoint.facts["fit"], on_error=config.on_error
-    )
+    data = DataConfig(table=config.table, fit=checkpoint.facts["fit"], on_error=config.on_error)
     images = load_table(data, model_config, labelled=False)
     model = build_autoencoder(model_config, seed=0)
     model.load_state_dict(checkpoint.group("model"))
@@ -80,8 +78,13 @@ def _settings_of(checkpoint: Checkpoint) -> tuple[ModelConfig, LossesConfig]:
 
 
 def _batches(
-    images: LoadedImages, batch_size: int, device: torch.device, config: ReconstructConfig,
-    model: MaskedAutoencoder, ratio: float, count: int,
+    images: LoadedImages,
+    batch_size: int,
+    device: torch.device,
+    config: ReconstructConfig,
+    model: MaskedAutoencoder,
+    ratio: float,
+    count: int,
 ) -> Iterator[tuple[Batch, Reconstruction]]:
     """Yield batches with their reconstruction; every image's mask follows from its row."""
     patches = model.encoder.grid[0] * model.encoder.grid[1]
@@ -90,7 +93,9 @@ def _batches(
     ):
         masks = [
             random_mask(
-                1, patches, ratio,
+                1,
+                patches,
+                ratio,
                 generator=counted_generator(config.seed, Stream.MASK, 0, int(row)),
             )
             for row in batch.rows

@@ -141,8 +141,11 @@ def load_encoder(encoder: Encoder, weights: Path, model: ModelConfig, fit: str) 
     now = {**model.model_dump(mode="json"), "fit": fit}
     then = {**facts.get("model", {}), "fit": facts.get("fit")}
     relevant = ("encoder", "encoder_options", "image_size", "patch_size", "channels", "fit")
-    differing = [f"{key} {then.get(key)} (here {now[key]})" for key in relevant
-                 if then.get(key) != now[key]]
+    differing = [
+        f"{key} {then.get(key)} (here {now[key]})"
+        for key in relevant
+        if then.get(key) != now[key]
+    ]
     if differing:
         raise InputError(
             f"{path}: was trained with other settings: {'; '.join(differing)}; use the same"

@@ -75,7 +75,9 @@ class _Help(argparse.HelpFormatter):
     def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any = None) -> None:
         """Keep the usage to one line; the flags follow anyway."""
         del usage, actions, groups
-        super().add_usage(f"{self._prog} [--config FILE.yaml] [--SETTING VALUE ...]", [], [], prefix)
+        super().add_usage(
+            f"{self._prog} [--config FILE.yaml] [--SETTING VALUE ...]", [], [], prefix
+        )
 
 
 def _split_verb(arguments: list[str]) -> tuple[str, list[str]]:

@@ -152,7 +152,9 @@ def class_scores(
     return {
         "sensitivity": tp / (tp + fn) if tp + fn else float("nan"),
         "specificity": tn / (tn + fp) if tn + fp else float("nan"),
-        "auroc": float(roc_auc_score(truth, probabilities[:, number])) if both else float("nan"),
+        "auroc": float(roc_auc_score(truth, probabilities[:, number]))
+        if both
+        else float("nan"),
         "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else float("nan"),
     }
 

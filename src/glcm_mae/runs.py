@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file atomically, indented."""
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    """Write a JSON file atomically, indented; NaN, which JSON lacks, becomes null."""
+    text = json.dumps(_without_nan(content), indent=2, allow_nan=False)
+    write_atomically(path, (text + "\n").encode())
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and not isfinite(content) else content
 
 
 @dataclass(frozen=True)

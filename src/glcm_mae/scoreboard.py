@@ -53,7 +53,9 @@ def terminal_table(
     systems: Mapping[str, Mapping[str, Any]], *, title: str, notes: Sequence[str], positive: str
 ) -> Table:
     """Return the table for a terminal, with its notes below."""
-    table = Table(title=title, caption="\n".join(notes), caption_justify="left", title_justify="left")
+    table = Table(
+        title=title, caption="\n".join(notes), caption_justify="left", title_justify="left"
+    )
     table.add_column("System (%)", no_wrap=True)
     for key in SCORES:
         table.add_column(HEADINGS[key], justify="right", no_wrap=True)
@@ -71,7 +73,10 @@ def markdown_table(systems: Mapping[str, Mapping[str, Any]], positive: str) -> s
         >>> print(markdown_table(systems, "ill").splitlines()[2])
         | coin | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 |
     """
-    lines = [["System (%)", *(HEADINGS[key] for key in SCORES)], ["---"] + ["---:"] * len(SCORES)]
+    lines = [
+        ["System (%)", *(HEADINGS[key] for key in SCORES)],
+        ["---"] + ["---:"] * len(SCORES),
+    ]
     lines += rows_of(systems, positive)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 

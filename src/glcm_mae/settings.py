@@ -110,12 +110,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check --config") from error
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); check --config"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: is not YAML ({reason})") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: must hold settings as 'key: value', got {type(content).__name__}")
+        raise InputError(
+            f"{path}: must hold settings as 'key: value', got {type(content).__name__}"
+        )
     return content
 
 

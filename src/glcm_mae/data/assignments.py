@@ -15,7 +15,11 @@ from glcm_mae.errors import InputError
 def format_assignment(table: ImageTable, fold: Fold) -> str:
     """Return a fold as CSV text with the columns ``path,split``, in table order."""
     names = np.full(len(table), "", dtype=object)
-    for name, rows in (("train", fold.train), ("validation", fold.validation), ("test", fold.test)):
+    for name, rows in (
+        ("train", fold.train),
+        ("validation", fold.validation),
+        ("test", fold.test),
+    ):
         names[rows] = name
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -38,7 +42,9 @@ def read_assignment(path: Path, table: ImageTable) -> tuple[str, ...]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check data.split") from error
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); check data.split"
+        ) from error
     columns = list(rows[0]) if rows else []
     if not {"path", "split"} <= set(columns):
         raise InputError(f"{path}: needs the columns path and split, has {columns}")
@@ -63,4 +69,6 @@ def training_rows(splits: tuple[str, ...], count: int) -> NDArray[np.int64]:
         >>> training_rows(("train", "test", "validation"), 3)
         array([0, 2])
     """
-    return np.array([row for row in range(count) if not splits or splits[row] != "test"], dtype=int)
+    return np.array(
+        [row for row in range(count) if not splits or splits[row] != "test"], dtype=int
+    )

@@ -30,7 +30,9 @@ def counted_seed(seed: int, stream: Stream, epoch: int = 0, step: int = 0) -> in
         >>> counted_seed(0, Stream.MASK, 1) != counted_seed(0, Stream.MASK, 2)
         True
     """
-    state = np.random.SeedSequence([seed, int(stream), epoch, step]).generate_state(1, np.uint64)
+    state = np.random.SeedSequence([seed, int(stream), epoch, step]).generate_state(
+        1, np.uint64
+    )
     return int(state[0] >> np.uint64(1))
 
 
@@ -68,7 +70,9 @@ def counted_uniforms(
     """
     key = [seed, int(Stream.AUGMENTATION)]
     rows = [
-        np.random.Generator(np.random.Philox(key=key, counter=[0, 0, epoch, sample])).random(draws)
+        np.random.Generator(np.random.Philox(key=key, counter=[0, 0, epoch, sample])).random(
+            draws
+        )
         for sample in samples
     ]
     return np.asarray(rows, dtype=np.float32).reshape(len(rows), draws)

@@ -28,7 +28,7 @@ def hidden_patches(
         raise ValueError(
             f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ"
         )
-    batch, channel, height, width = target.shape
+    batch, _, height, width = target.shape
     rows, cols = height // patch_size, width // patch_size
     if mask.shape != (batch, rows * cols) or height % patch_size or width % patch_size:
         raise ValueError(
