@@ -120,6 +120,26 @@ def encoder_file(weights: Path) -> Path:
     return weights / ENCODER_FILE if weights.is_dir() else weights
 
 
+def settings_of(weights: Path) -> dict[str, Any]:
+    """Return the settings that go with given weights: their model, and how images are read.
+
+    Raises:
+        InputError: If the file is missing or damaged.
+    """
+    facts = _read_encoder(weights).facts
+    return {"model": facts["model"], "data": {"fit": facts["fit"]}}
+
+
+def _read_encoder(weights: Path) -> Checkpoint:
+    path = encoder_file(weights)
+    if not path.is_file():
+        raise InputError(f"{path}: no such encoder; give a finished pre-training run folder")
+    checkpoint = load_checkpoint(path, torch.device("cpu"))
+    if not {"model", "fit", "input_mean", "input_std"} <= checkpoint.facts.keys():
+        raise InputError(f"{path}: not the encoder of a pre-training; give its run folder")
+    return checkpoint
+
+
 def load_encoder(encoder: Encoder, weights: Path, model: ModelConfig, fit: str) -> None:
     """Load pre-trained weights into an encoder of the same shape.
 
@@ -133,13 +153,10 @@ def load_encoder(encoder: Encoder, weights: Path, model: ModelConfig, fit: str) 
         InputError: If the file is missing or damaged, or its model or its way to read
             images differs from the settings; the message names what differs.
     """
-    path = encoder_file(weights)
-    if not path.is_file():
-        raise InputError(f"{path}: no such encoder; give a finished pre-training run folder")
-    checkpoint = load_checkpoint(path, torch.device("cpu"))
+    checkpoint = _read_encoder(weights)
     facts = checkpoint.facts
     now = {**model.model_dump(mode="json"), "fit": fit}
-    then = {**facts.get("model", {}), "fit": facts.get("fit")}
+    then = {**facts["model"], "fit": facts["fit"]}
     relevant = ("encoder", "encoder_options", "image_size", "patch_size", "channels", "fit")
     differing = [
         f"{key} {then.get(key)} (here {now[key]})"
@@ -148,7 +165,7 @@ def load_encoder(encoder: Encoder, weights: Path, model: ModelConfig, fit: str) 
     ]
     if differing:
         raise InputError(
-            f"{path}: was trained with other settings: {'; '.join(differing)}; use the same"
+            f"{weights}: was trained with other settings: {'; '.join(differing)}; use the same"
         )
     encoder.vit.load_state_dict(checkpoint.tensors)
     encoder.set_input_statistics(facts["input_mean"], facts["input_std"])

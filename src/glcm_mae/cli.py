@@ -62,8 +62,20 @@ def _run(arguments: list[str]) -> None:
     options = parser.parse_args(rest)
     flags = {k: v for k, v in vars(options).items() if k not in ("config", "resume")}
     sections = tuple(CrossValConfig.model_fields)
-    config = build(model, files=options.config, flags=flags, other_sections=sections)
+    config = build(
+        model,
+        files=options.config,
+        flags=flags,
+        inherit=_settings_of_weights,
+        other_sections=sections,
+    )
     handler(config, options)
+
+
+def _settings_of_weights(weights: Path) -> dict[str, Any]:
+    from glcm_mae.assembly import settings_of
+
+    return settings_of(weights)
 
 
 class _Help(argparse.HelpFormatter):

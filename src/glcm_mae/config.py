@@ -331,7 +331,8 @@ class CrossValConfig(StageConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        check_losses_fit_patch(self.losses, self.model)
+        if self.start == "pretraining":
+            check_losses_fit_patch(self.losses, self.model)
         check_start(self.start, self.weights)
         return self
 
@@ -407,7 +408,7 @@ def check_losses_fit_patch(losses: LossesConfig, model: ModelConfig) -> None:
     if uses_ssim and losses.ssim.window > patch:
         raise ValueError(
             f"losses.ssim.window {losses.ssim.window} is larger than model.patch_size {patch}: "
-            f"choose an odd window of at most {patch}"
+            f"pass --losses.ssim.window {patch - 1 + patch % 2}"
         )
     for rows, cols in losses.glcm.offsets:
         if max(abs(rows), abs(cols)) >= patch or (rows, cols) == (0, 0):

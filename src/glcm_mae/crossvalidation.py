@@ -23,7 +23,7 @@ from glcm_mae.evaluation import (
 from glcm_mae.finetuning import PREDICTIONS_FILE, SCORES_FILE, finetune
 from glcm_mae.pretraining import pretrain
 from glcm_mae.progress import say
-from glcm_mae.runs import Run, write_atomically, write_json
+from glcm_mae.runs import Run, check_run_folder, write_atomically, write_json
 from glcm_mae.scoreboard import markdown_table
 
 MAJORITY = "majority class"
@@ -70,6 +70,7 @@ def cross_validate(config: CrossValConfig, *, resume: bool = False) -> CrossVali
         InputError: If a setting or a file is bad; the message says what to do.
         DivergenceError: If a loss is not finite.
     """
+    check_run_folder(config, config.out, resume=resume)
     images = load_table(config.data, config.model, labelled=True)
     table = images.table
     positive_index(table.classes, config.data.positive)

@@ -11,8 +11,8 @@ from glcm_mae.progress import say
 from glcm_mae.scoreboard import print_table
 
 SIZE = 64
-UNLABELLED = 512
-LABELLED = 150
+UNLABELLED = 384
+LABELLED = 90
 
 MODEL: dict[str, Any] = {
     "encoder": "vit_tiny_patch16_224",
@@ -24,7 +24,7 @@ MODEL: dict[str, Any] = {
     "decoder_heads": 2,
 }
 PRETRAINING: dict[str, Any] = {
-    "epochs": 40,
+    "epochs": 30,
     "batch_size": 32,
     "learning_rate": 1e-3,
     "warmup_epochs": 4,
@@ -46,7 +46,7 @@ LOSSES: dict[str, dict[str, Any]] = {
 def run_demo(config: DemoConfig, *, resume: bool = False) -> dict[str, CrossValidation]:
     """Pre-train on phantoms with and without the texture term, and compare.
 
-    512 unlabelled phantoms are for pre-training, 150 other, labelled ones are
+    384 unlabelled phantoms are for pre-training, 90 other, labelled ones are
     cross-validated three times: from scratch, from an MAE, and from a GLCM-MAE.
 
     Args:

@@ -46,6 +46,7 @@ from glcm_mae.progress import Meter, say
 from glcm_mae.runs import (
     Checkpoint,
     Run,
+    check_run_folder,
     load_checkpoint,
     save_checkpoint,
     write_atomically,
@@ -87,13 +88,14 @@ def finetune(
         InputError: If a setting or a file is bad; the message says what to do.
         DivergenceError: If the loss is not finite.
     """
+    check_run_folder(config, config.out, resume=resume)
     images = images or load_table(config.data, config.model, labelled=True)
     table = images.table
     positive_index(table.classes, config.data.positive)
-    run = Run.open(config, folder=config.out, resume=resume)
     fold = divide(table, config)
-    write_atomically(run.folder / "split.csv", format_assignment(table, fold).encode())
     trainer = _Trainer.build(config, images, fold, choose_device(config.device))
+    run = Run.open(config, folder=config.out, resume=resume)
+    write_atomically(run.folder / "split.csv", format_assignment(table, fold).encode())
     first_epoch = trainer.restore(run) if resume else 0
     run.forget_from(first_epoch)
 
@@ -119,6 +121,7 @@ def divide(table: ImageTable, config: FinetuneConfig) -> Fold:
         validation_share=config.folds.validation_share,
         test_share=config.folds.test_share,
         seed=config.seed,
+        classes=table.classes,
     )
 
 

@@ -84,7 +84,7 @@ def draw_reconstructions(
         matrices = [_glcm(patch, levels, bandwidth, offset) for patch in (true, predicted)]
         top = max(float(matrix.max()) for matrix in matrices)
         for axis, matrix in zip(axes[row, 5:], matrices, strict=True):
-            axis.imshow(matrix.sqrt(), cmap="viridis", vmin=0, vmax=top**0.5)
+            axis.imshow(matrix.sqrt().numpy(), cmap="viridis", vmin=0, vmax=top**0.5)
     _label(axes, COLUMNS)
     if title:
         figure.suptitle(title)
@@ -110,9 +110,9 @@ def _glcm(patch: Tensor, levels: int, bandwidth: float, offset: Offset) -> Tenso
 def _show(axis: Any, image: Float[Tensor, "channel height width"]) -> None:
     axis.set_facecolor("#d9d9d9")
     if image.shape[0] == 1:
-        axis.imshow(image[0], cmap="gray", vmin=0, vmax=1)
+        axis.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=1)
     else:
-        axis.imshow(image.permute(1, 2, 0).nan_to_num(0.85).clamp(0, 1))
+        axis.imshow(image.permute(1, 2, 0).nan_to_num(0.85).clamp(0, 1).numpy())
 
 
 def _label(axes: Any, names: Sequence[str]) -> None:

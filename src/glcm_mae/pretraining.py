@@ -51,7 +51,13 @@ from glcm_mae.optimization import (
 )
 from glcm_mae.pictures import draw_reconstructions
 from glcm_mae.progress import Meter, say
-from glcm_mae.runs import Checkpoint, Run, load_checkpoint, save_checkpoint
+from glcm_mae.runs import (
+    Checkpoint,
+    Run,
+    check_run_folder,
+    load_checkpoint,
+    save_checkpoint,
+)
 from glcm_mae.texture import Offset
 
 PICTURE_IMAGES = 6
@@ -86,12 +92,13 @@ def pretrain(
         DivergenceError: If the loss or the gradient is not finite; the last
             checkpoint is kept.
     """
-    run = Run.open(config, folder=config.out, resume=resume)
+    check_run_folder(config, config.out, resume=resume)
     device = choose_device(config.device)
     images = images or load_table(config.data, config.model, labelled=False)
     rows = _rows(images, config)
-    record_images(run.folder / IMAGES_FILE, images.table.subset(rows))
     trainer = _Trainer.build(config, images, rows, device)
+    run = Run.open(config, folder=config.out, resume=resume)
+    record_images(run.folder / IMAGES_FILE, images.table.subset(rows))
     first_epoch = trainer.restore(run) if resume else 0
     run.forget_from(first_epoch)
 

@@ -15,6 +15,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from math import isfinite
@@ -58,6 +59,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
+        with suppress(OSError):  # half a checkpoint would keep a full disk full
+            temporary.unlink()
         raise InputError(
             f"{path}: cannot be written ({error.strerror}); free space or choose another --out"
         ) from error
@@ -152,18 +155,14 @@ class Run:
         Raises:
             InputError: If the folder exists, or the settings differ from the run's.
         """
+        check_run_folder(config, folder, resume=resume)
         run = cls(folder)
-        text = dump_config(config)
-        existing = folder / "config.yaml"
-        if existing.is_file() and resume:
-            _refuse_other_settings(existing, text)
+        settings = folder / "config.yaml"
+        if settings.is_file():
             run._sweep()
-            return run
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            remedy = "" if not existing.is_file() else ", or continue it with --resume"
-            raise InputError(f"{folder}: run folder exists; choose another --out{remedy}")
-        write_atomically(existing, text.encode())
-        write_json(folder / "environment.json", describe_environment(config))
+        else:
+            write_atomically(settings, dump_config(config).encode())
+            write_json(folder / "environment.json", describe_environment(config))
         return run
 
     @property
@@ -211,6 +210,20 @@ class Run:
         if self._board is not None:
             self._board.close()
             self._board = None
+
+
+def check_run_folder(config: BaseModel, folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that a run must not be written to, before any work is done.
+
+    Raises:
+        InputError: If it exists and is not to be resumed, or holds other settings.
+    """
+    settings = folder / "config.yaml"
+    if settings.is_file() and resume:
+        _refuse_other_settings(settings, dump_config(config))
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        remedy = ", or continue it with --resume" if settings.is_file() else ""
+        raise InputError(f"{folder}: run folder exists; choose another --out{remedy}")
 
 
 def dump_config(config: BaseModel) -> str:

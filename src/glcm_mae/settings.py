@@ -1,8 +1,9 @@
 """YAML files and flags to validated settings, and errors that people can read."""
 
 import argparse
+import copy
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
@@ -21,7 +22,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuse bad arguments on one line."""
-        raise InputError(f"{message}; see {self.prog} --help")
+        known = [name for name in self._option_string_actions if name.startswith("--")]
+        wrong = [word for word in message.split() if word.startswith("--")]
+        near = difflib.get_close_matches(wrong[0], known, n=1, cutoff=0.5) if wrong else []
+        guess = f"; did you mean {near[0]}?" if near and near[0] != wrong[0] else ""
+        raise InputError(f"{message}{guess} (see {self.prog} --help)")
 
 
 def fields(model: type[Settings], prefix: str = "") -> Iterator[tuple[str, FieldInfo, str]]:
@@ -87,9 +92,9 @@ def _default(model: type[Settings], dotted: str) -> str:
         if field and not isinstance(value, Settings):
             value = field.annotation
     if not isinstance(value, type):
-        return f"[{_plain(getattr(value, name))}]"
+        return f"(default {_plain(getattr(value, name))})"
     field = value.model_fields[name]
-    return "(required)" if field.is_required() else f"[{_plain(field.default)}]"
+    return "(required)" if field.is_required() else f"(default {_plain(field.default)})"
 
 
 def _plain(value: Any) -> str:
@@ -98,6 +103,8 @@ def _plain(value: Any) -> str:
     if isinstance(value, Settings):
         changed = {k: v for k, v in value.model_dump().items() if v}
         return "{" + ", ".join(f"{k}: {v:g}" for k, v in changed.items()) + "}"
+    if isinstance(value, bool):
+        return str(value).lower()
     return "none" if value in (None, "", {}) else str(value)
 
 
@@ -128,6 +135,7 @@ def build(
     *,
     files: Sequence[Path] = (),
     flags: Mapping[str, Any] | None = None,
+    inherit: Callable[[Path], Mapping[str, Any]] | None = None,
     other_sections: Sequence[str] = (),
 ) -> Stage:
     """Return validated settings: files in order, then flags on top.
@@ -136,6 +144,8 @@ def build(
         model: Settings of the stage.
         files: YAML files; later ones win, key by key.
         flags: Dotted name to text, as typed.
+        inherit: Returns the settings that go with ``weights``; what files and flags
+            say wins over them.
         other_sections: Top-level keys that belong to other stages; passed over in files,
             so that one recipe serves several stages.
 
@@ -147,8 +157,13 @@ def build(
         content = read_yaml(file)
         foreign = set(other_sections) - set(model.model_fields)
         _merge(settings, {k: v for k, v in content.items() if k not in foreign})
+    known = {name: field for name, field, _ in fields(model)}
     for dotted, text in (flags or {}).items():
-        _merge(settings, _nest(dotted, _value(text)))
+        _merge(settings, _nest(dotted, _value(text, known.get(dotted))))
+    if inherit and settings.get("weights"):
+        inherited = copy.deepcopy(dict(inherit(Path(settings["weights"]))))
+        _merge(inherited, settings)
+        settings = inherited
     try:
         return model(**settings)
     except ValidationError as error:
@@ -169,10 +184,12 @@ def _nest(dotted: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _value(text: str) -> Any:
+def _value(text: str, field: FieldInfo | None) -> Any:
     """Read lists and mappings as YAML; leave single values to pydantic, which knows the type."""
     if text.lstrip()[:1] not in ("[", "{"):
-        return None if text == "none" else text
+        # "none" may also be a choice, as in finetuning.balance.
+        optional = field is not None and type(None) in get_args(field.annotation)
+        return None if text == "none" and optional else text
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -200,7 +217,9 @@ def _explain_one(fault: dict[str, Any], model: type[Settings]) -> str:
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         return f"{key}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
     if fault["type"] == "missing":
-        return f"{key}: is required; pass --{key}"
+        needed = [name for name, field, _ in fields(model) if field.is_required()]
+        flag = next((name for name in needed if name.startswith(f"{key}.")), key)
+        return f"{flag}: is required; pass --{flag}"
     if fault["type"] == "value_error":
         text = str(fault["ctx"]["error"])
         return text if not key or text.startswith(key) else f"{key}: {text}"

@@ -116,7 +116,7 @@ class Encoder(nn.Module):
         self,
         images: Float[Tensor, "batch channel height width"],
         visible: Int[Tensor, "batch seen"] | None = None,
-    ) -> Float[Tensor, "batch tokens width"]:
+    ) -> Float[Tensor, "batch tokens embedding"]:
         """Encode images, or only their visible patches.
 
         Args:
@@ -181,7 +181,9 @@ def build_encoder(
             **(options or {}),
         )
     except (TypeError, AssertionError) as error:
-        raise ValueError(f"model.encoder {name!r} cannot be built: {error}") from error
+        raise ValueError(
+            f"model.encoder {name!r} cannot be built as a vision transformer: {error}"
+        ) from error
     if not _is_plain(vit):
         raise ValueError(
             f"model.encoder {name!r} is not a plain vision transformer with one class token "

@@ -1,0 +1,51 @@
+"""What ``from glcm_mae import ...`` offers; it changes only on purpose."""
+
+import glcm_mae
+
+PUBLIC_NAMES = [
+    "Classifier",
+    "CrossValConfig",
+    "CrossValidation",
+    "DivergenceError",
+    "Encoder",
+    "FinetuneConfig",
+    "HARALICK_FEATURES",
+    "ImageTable",
+    "InputError",
+    "MaskedAutoencoder",
+    "Objective",
+    "Offset",
+    "PretrainConfig",
+    "ReconstructConfig",
+    "Reconstruction",
+    "__version__",
+    "cooccurrence",
+    "cross_validate",
+    "finetune",
+    "glcm_distance",
+    "haralick_features",
+    "hard_membership",
+    "make_phantom",
+    "masked_mse",
+    "masked_ssim",
+    "pretrain",
+    "read_image",
+    "read_table",
+    "reconstruct",
+    "soft_membership",
+    "texture_loss",
+    "write_phantoms",
+]
+
+
+def test_public_names_are_these() -> None:
+    assert sorted(glcm_mae.__all__) == PUBLIC_NAMES
+
+
+def test_every_public_name_can_be_had() -> None:
+    missing = [name for name in PUBLIC_NAMES if not hasattr(glcm_mae, name)]
+    assert missing == []
+
+
+def test_no_other_name_is_invented() -> None:
+    assert not hasattr(glcm_mae, "utils")

@@ -1,0 +1,108 @@
+"""Killed at a random moment and resumed, a run ends with bit-identical weights."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import FINETUNE, PRETRAIN, Command
+
+EPOCHS = 40
+
+
+def command(phantoms: Path, out: Path) -> list[str]:
+    arguments = ["pretrain", "--data.table", str(phantoms), *PRETRAIN, "--out", str(out)]
+    return [*arguments, "--pretraining.epochs", str(EPOCHS), "--resume"]
+
+
+def epochs_logged(out: Path) -> int:
+    path = out / "metrics.jsonl"
+    return len(path.read_text().splitlines()) if path.is_file() else 0
+
+
+def kill_after(arguments: list[str], out: Path, epochs: int, wait: float) -> int:
+    """Start a run, and kill it some moments after it has logged some epochs."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "glcm_mae", *arguments],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 200
+    while epochs_logged(out) < epochs and time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.001)
+    time.sleep(wait)
+    process.kill()
+    process.wait()
+    return process.returncode
+
+
+def assert_same_tensors(one: Path, other: Path) -> None:
+    first, second = load_file(one), load_file(other)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def strip_speed(path: Path) -> list[dict[str, float]]:
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in event.items() if k != "images_per_second"} for event in events]
+
+
+def test_pretraining(phantoms: Path, tmp_path: Path, glcm_mae: Command) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    code, _, err = glcm_mae(*command(phantoms, whole))
+    assert code == 0, err
+    moments = random.Random()  # another moment every time: all must do
+    epochs, wait = moments.randint(1, EPOCHS // 2), moments.uniform(0, 0.2)
+    assert kill_after(command(phantoms, killed), killed, epochs, wait) == -9
+    assert not (killed / "encoder.safetensors").exists(), f"not killed in time: {epochs}, {wait}"
+    code, _, err = glcm_mae(*command(phantoms, killed))
+    assert code == 0, err
+    assert "continuing" in err
+    assert_same_tensors(whole / "encoder.safetensors", killed / "encoder.safetensors")
+    last = "checkpoints/last.safetensors"
+    assert_same_tensors(whole / last, killed / last)
+    assert strip_speed(whole / "metrics.jsonl") == strip_speed(killed / "metrics.jsonl")
+    assert not list(killed.rglob("*.partial"))
+
+
+def test_finetuning_interrupted_between_epochs(
+    phantoms: Path, tmp_path: Path, glcm_mae: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tiny import TINY
+
+    from glcm_mae import finetuning
+
+    def arguments(out: Path) -> list[str]:
+        start = ["finetune", "--start", "scratch", "--data.table", str(phantoms)]
+        more = ["--finetuning.epochs", "6", "--finetuning.drop_path", "0.3", "--resume"]
+        return [*start, *TINY, *FINETUNE, *more, "--out", str(out)]
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert glcm_mae(*arguments(whole))[0] == 0
+    honest = finetuning._Trainer.train_epoch
+
+    def stops(self: object, epoch: int, meter: object) -> dict[str, float]:
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return honest(self, epoch, meter)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(finetuning._Trainer, "train_epoch", stops)
+    code, _, err = glcm_mae(*arguments(cut))
+    assert code == 130
+    assert "--resume continues" in err
+    monkeypatch.setattr(finetuning._Trainer, "train_epoch", honest)
+    code, _, err = glcm_mae(*arguments(cut))
+    assert code == 0, err
+    assert "after 3 epochs" in err
+    assert_same_tensors(whole / "classifier.safetensors", cut / "classifier.safetensors")
+    assert (whole / "predictions.csv").read_bytes() == (cut / "predictions.csv").read_bytes()
