@@ -32,7 +32,7 @@ def reconstruct(config: ReconstructConfig) -> dict[str, float]:
 
     The folder gets ``reconstructions.png`` (the first images), ``reconstructions.csv``
     (``path,mse,glcm,ssim`` of the hidden patches, the prediction clamped to [0, 1]) and
-    ``config.yaml``-like facts in ``reconstructions.json`` with the means.
+    ``reconstructions.json`` (settings and means).
 
     Args:
         config: Settings of the stage.
@@ -43,8 +43,8 @@ def reconstruct(config: ReconstructConfig) -> dict[str, float]:
     Raises:
         InputError: If the run has no checkpoint, an image is bad, or the folder exists.
     """
-    if config.out.exists() and any(config.out.iterdir()):
-        raise InputError(f"{config.out}: folder exists and is not empty; choose another --out")
+    if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
+        raise InputError(f"{config.out}: exists and is not empty; choose another --out")
     device = choose_device(config.device)
     checkpoint = load_checkpoint(
         config.run / "checkpoints" / "last.safetensors", torch.device("cpu")

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from glcm_mae.data.loading import WHITE
 from glcm_mae.data.splits import Fold
 
 
@@ -32,7 +33,7 @@ def gray_features(pixels: NDArray[np.uint16]) -> NDArray[np.float64]:
     """
     flat = pixels.reshape(len(pixels), -1)
     deciles = np.percentile(flat, np.arange(10, 100, 10), axis=1).T
-    return np.column_stack([flat.mean(axis=1), flat.std(axis=1), deciles]) / 65535
+    return np.column_stack([flat.mean(axis=1), flat.std(axis=1), deciles]) / WHITE
 
 
 def gray_probabilities(

@@ -16,6 +16,9 @@ DIVERGED = 3
 INTERRUPTED = 130
 """Exit code after Ctrl-C: the run can be continued with --resume."""
 
+RESUMABLE = ("demo", "pretrain", "finetune", "crossval")
+"""Commands that take --resume."""
+
 Handler = Callable[[Any, argparse.Namespace], None]
 
 
@@ -53,11 +56,12 @@ def _run(arguments: list[str]) -> None:
         metavar="FILE.yaml",
         help="Settings or recipe; may be given again, later ones win, and flags win over all.",
     )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="Continue the run in --out from its last whole epoch; start it if it is not there.",
-    )
+    if verb in RESUMABLE:
+        parser.add_argument(
+            "--resume",
+            action="store_true",
+            help="Continue the run in --out from its last whole epoch; start it if not there.",
+        )
     add_flags(parser, model)
     options = parser.parse_args(rest)
     flags = {k: v for k, v in vars(options).items() if k not in ("config", "resume")}
@@ -93,7 +97,7 @@ class _Help(argparse.HelpFormatter):
 
 
 def _split_verb(arguments: list[str]) -> tuple[str, list[str]]:
-    """Return the verb (of one or two words) and what follows; print help or version and exit."""
+    """Return the verb (one or two words) and what follows; help and version exit."""
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(_overview())
         raise SystemExit(0)

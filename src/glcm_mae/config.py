@@ -104,7 +104,7 @@ class MSEConfig(Settings):
     """The pixel term."""
 
     normalised: bool = False
-    """Measure every patch in its target's own mean and standard deviation."""
+    """Divide every patch's error by its target's variance."""
 
 
 class GLCMConfig(Settings):
@@ -334,6 +334,11 @@ class CrossValConfig(StageConfig):
         if self.start == "pretraining":
             check_losses_fit_patch(self.losses, self.model)
         check_start(self.start, self.weights)
+        if self.data.split is not None:
+            raise ValueError(
+                "data.split is not for crossval, which draws its own folds: use finetune for a "
+                "given split, or leave data.split out"
+            )
         return self
 
     def pretrain_config(self, out: Path) -> PretrainConfig:

@@ -168,11 +168,18 @@ def _notes(config: CrossValConfig, images: LoadedImages) -> tuple[str, ...]:
     )
     skipped = f", {len(images.skipped)} files skipped" if images.skipped else ""
     positive = f"; positive class: {config.data.positive}" if config.data.positive else ""
+    classes = ", ".join(table.classes)
+    unused = "the table's split column is not used: folds cover all images"
     return (
-        f"{len(table)} images{skipped}, {len(table.classes)} classes ({', '.join(table.classes)})"
-        f"{positive}; mean ± SD over {config.folds.count} folds",
+        f"{len(table)} images{skipped}, {len(table.classes)} classes ({classes}){positive};"
+        f" mean ± SD over {config.folds.count} folds",
         f"{groups}; an inner validation part picked the epoch",
         _pretraining_note(config, images),
+        *(
+            ("the table's split column is not used: folds cover all images",)
+            if table.splits
+            else ()
+        ),
     )
 
 

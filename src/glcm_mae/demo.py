@@ -122,7 +122,7 @@ def _report(out: Path, found: dict[str, CrossValidation]) -> None:
     say(
         f"pictures:    {out}/mae/pretraining/reconstructions.png and "
         f"{out}/glcm-mae/pretraining/reconstructions.png\n"
-        f"run folders: {out}/*/pretraining and {out}/*/crossval (scores.json, predictions.csv)\n"
+        f"run folders: {out}/*/pretraining, {out}/*/crossval (scores.json, predictions.csv)\n"
         "next, for a folder of your own with one subfolder a class:\n"
         "  glcm-mae crossval --config recipes/laptop/busi.yaml --data.table YOUR_FOLDER "
         "--data.positive CLASS --out runs/mine"

@@ -23,7 +23,7 @@ def choose_device(name: Literal["best", "cpu", "cuda"]) -> torch.device:
 def has_bfloat16(device: torch.device) -> bool:
     """Say whether the device computes bfloat16 natively."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_amx_tile_supported())
 
 

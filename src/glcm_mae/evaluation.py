@@ -73,7 +73,7 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write ``path,fold,label,predicted,p_CLASS,...``: every score can be recomputed from it."""
+    """Write ``path,fold,label,predicted,p_CLASS,...``: every score follows from it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = predictions.classes

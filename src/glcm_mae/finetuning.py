@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from glcm_mae.errors import DivergenceError
 from glcm_mae.evaluation import (
     Predictions,
     positive_index,
+    read_predictions,
     score,
     score_folds,
     write_predictions,
@@ -89,6 +89,9 @@ def finetune(
         DivergenceError: If the loss is not finite.
     """
     check_run_folder(config, config.out, resume=resume)
+    if resume and (config.out / PREDICTIONS_FILE).is_file():
+        say(f"{config.out} is finished")
+        return read_predictions(config.out / PREDICTIONS_FILE)
     images = images or load_table(config.data, config.model, labelled=True)
     table = images.table
     positive_index(table.classes, config.data.positive)
@@ -111,7 +114,7 @@ def finetune(
 
 
 def divide(table: ImageTable, config: FinetuneConfig) -> Fold:
-    """Return train, validation and test rows: by the splits if there are any, else at random."""
+    """Return train, validation and test rows: by the splits, or at random if there are none."""
     splits = splits_of(table, config.data)
     if splits:
         return fold_from_splits(splits)
@@ -202,7 +205,7 @@ class _Trainer:
             logits = self.model(batch.images)
         loss = self._loss(logits, batch.rows, smoothing=self.config.finetuning.label_smoothing)
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         norm = torch.nn.utils.clip_grad_norm_(
             self.model.parameters(), self.config.finetuning.clip_norm
         )
@@ -210,8 +213,9 @@ class _Trainer:
         if not np.isfinite(value) or not bool(torch.isfinite(norm)):
             files = ", ".join(self.images.table.paths[row] for row in batch.rows)
             raise DivergenceError(
-                f"loss or gradient not finite at epoch {epoch}, step {step}; the last checkpoint "
-                f"is kept; try a lower finetuning.learning_rate; images of the batch: {files}"
+                f"loss or gradient not finite at epoch {epoch}, step {step}; the last "
+                "checkpoint is kept; try a lower finetuning.learning_rate; images of the "
+                f"batch: {files}"
             )
         self.optimizer.step()
         return value

@@ -53,7 +53,7 @@ def set_learning_rate(optimizer: AdamW, rate: float) -> None:
 
 def optimizer_tensors(optimizer: AdamW, model: nn.Module) -> dict[str, Tensor]:
     """Return the optimizer's moments and step counts by parameter name."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {value: name for name, value in model.named_parameters()}
     return {
         f"{key}/{names[parameter]}": value
         for parameter, state in optimizer.state.items()

@@ -221,7 +221,7 @@ class _Trainer:
             shares = gradient_shares(value, weights, [self.model.head.weight])
             numbers |= {f"share/{name}": share for name, share in shares.items()}
         self.optimizer.zero_grad()
-        value.total.backward()
+        torch.autograd.backward(value.total)
         norm = torch.nn.utils.clip_grad_norm_(
             self.model.parameters(), self.config.pretraining.clip_norm
         )
@@ -243,8 +243,8 @@ class _Trainer:
         if bad:
             files = ", ".join(self.images.table.paths[row] for row in batch.rows)
             raise DivergenceError(
-                f"{', '.join(bad)} not finite at epoch {epoch}, step {step}; the last checkpoint "
-                f"({self.config.out / 'checkpoints'}) is kept; try a lower "
+                f"{', '.join(bad)} not finite at epoch {epoch}, step {step}; the last "
+                f"checkpoint ({self.config.out / 'checkpoints'}) is kept; try a lower "
                 f"pretraining.learning_rate; images of the batch: {files}"
             )
 

@@ -177,7 +177,7 @@ class Run:
     def log(self, **values: Any) -> None:
         """Append one event to metrics.jsonl."""
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+            file.write(json.dumps(_without_nan(values), allow_nan=False) + "\n")
 
     def log_scalars(self, values: Mapping[str, float], *, epoch: int, **facts: Any) -> None:
         """Log the numbers of an epoch to metrics.jsonl and to TensorBoard."""

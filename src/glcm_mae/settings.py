@@ -85,15 +85,16 @@ def _metavar(field: FieldInfo) -> str:
 
 def _default(model: type[Settings], dotted: str) -> str:
     *sections, name = dotted.split(".")
-    value: Any = model
+    place: Any = model
     for section in sections:
-        field = value.model_fields[section] if isinstance(value, type) else None
-        value = field.default if field else getattr(value, section)
-        if field and not isinstance(value, Settings):
-            value = field.annotation
-    if not isinstance(value, type):
-        return f"(default {_plain(getattr(value, name))})"
-    field = value.model_fields[name]
+        if isinstance(place, Settings):
+            place = getattr(place, section)
+            continue
+        field = place.model_fields[section]
+        place = field.default if isinstance(field.default, Settings) else field.annotation
+    if isinstance(place, Settings):
+        return f"(default {_plain(getattr(place, name))})"
+    field = place.model_fields[name]
     return "(required)" if field.is_required() else f"(default {_plain(field.default)})"
 
 
@@ -185,7 +186,7 @@ def _nest(dotted: str, value: Any) -> dict[str, Any]:
 
 
 def _value(text: str, field: FieldInfo | None) -> Any:
-    """Read lists and mappings as YAML; leave single values to pydantic, which knows the type."""
+    """Read lists and mappings as YAML; leave single values to pydantic, it knows the type."""
     if text.lstrip()[:1] not in ("[", "{"):
         # "none" may also be a choice, as in finetuning.balance.
         optional = field is not None and type(None) in get_args(field.annotation)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from glcm_mae.data.splits import Fold
+from glcm_mae.data.splits import Fold, part_names
 from glcm_mae.data.tables import ImageTable
 from glcm_mae.errors import InputError
 
@@ -65,10 +65,13 @@ def training_rows(splits: tuple[str, ...], count: int) -> NDArray[np.int64]:
         splits: Part of every image; empty where none is known.
         count: Number of images.
 
+    Raises:
+        InputError: If a part is none of train, validation and test.
+
     Example:
-        >>> training_rows(("train", "test", "validation"), 3)
+        >>> training_rows(("train", "Test", "val"), 3)
         array([0, 2])
     """
-    return np.array(
-        [row for row in range(count) if not splits or splits[row] != "test"], dtype=int
-    )
+    if not splits:
+        return np.arange(count)
+    return np.flatnonzero(np.array(part_names(splits)) != "test")

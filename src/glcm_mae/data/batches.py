@@ -10,11 +10,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glcm_mae.data.loading import WHITE
 from glcm_mae.data.randomness import counted_permutation, counted_uniforms
 from glcm_mae.data.transforms import DRAWS, augment
-
-WHITE = 65535
-"""The stored value of white: images are kept as 16-bit integers, so no depth is lost."""
 
 
 class Batch(NamedTuple):

@@ -14,7 +14,7 @@ from glcm_mae.data.images import UnreadableImageError, fit_image, read_image
 from glcm_mae.data.tables import ImageTable
 from glcm_mae.errors import InputError
 
-_WHITE = 65535  # 16 bits keep the depth of 16-bit images, at half the size of float32
+WHITE = 65535  # 16 bits keep the depth of 16-bit images, at half the size of float32
 _MEMORY_SHARE = 0.8  # of what is free; the rest is for everything else
 
 
@@ -86,7 +86,7 @@ def load_images(
             image = read_image(table.file(index), channels=channels)
         except UnreadableImageError as error:
             return error.reason
-        pixels[index] = np.rint(fit_image(image, size, fit) * _WHITE)
+        pixels[index] = np.rint(fit_image(image, size, fit) * WHITE)
         return ""
 
     reasons = _in_threads(read, len(table), progress)

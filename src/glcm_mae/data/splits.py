@@ -151,14 +151,7 @@ def fold_from_splits(splits: Sequence[str]) -> Fold:
         >>> fold.train, fold.validation, fold.test
         (array([0, 3]), array([1]), array([2]))
     """
-    unknown = sorted({name for name in splits if name.strip().lower() not in _PARTS})
-    if unknown:
-        raise InputError(
-            f"split: each row must say train, val or test, found "
-            f"{', '.join(map(repr, unknown[:3]))}; correct them, or leave all cells empty to "
-            "have the parts drawn"
-        )
-    names = np.array([_PARTS[name.strip().lower()] for name in splits])
+    names = np.array(part_names(splits))
     for part in ("train", "validation", "test"):
         if part not in names:
             raise InputError(
@@ -266,3 +259,26 @@ def _fill_up(counts: _Indices, cut: npt.NDArray[np.bool_], keep: int) -> npt.NDA
                     break
                 cut[donors[counts[donors].sum(axis=1).argmin()]] = side
     return cut
+
+
+def part_names(splits: Sequence[str]) -> list[str]:
+    """Return ``train``, ``validation`` or ``test`` for each cell, however it is spelled.
+
+    Args:
+        splits: Cells such as ``train``, ``Val``, ``valid`` or ``TEST``.
+
+    Raises:
+        InputError: If a cell names no part.
+
+    Example:
+        >>> part_names(["train", "Val", " TEST"])
+        ['train', 'validation', 'test']
+    """
+    unknown = sorted({name for name in splits if name.strip().lower() not in _PARTS})
+    if unknown:
+        raise InputError(
+            f"split: each row must say train, val or test, found "
+            f"{', '.join(map(repr, unknown[:3]))}; correct them, or leave all cells empty to "
+            "have the parts drawn"
+        )
+    return [_PARTS[name.strip().lower()] for name in splits]

@@ -107,12 +107,13 @@ def _ssim_map(
     blur = _gaussian_band(a.shape[-1], window, sigma).to(a)
     stack = torch.stack([a, b, a * a, b * b, a * b])
     means = blur @ stack @ blur.T
-    mean_a, mean_b, square_a, square_b, product = means
+    mean_a, mean_b, square_a, square_b, product = means.unbind()
     c1, c2 = 0.01**2, 0.03**2
     covariance = product - mean_a * mean_b
     variances = (square_a - mean_a**2) + (square_b - mean_b**2)
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    return luminance * (2 * covariance + c2) / (variances + c2)
+    structure: Tensor = (2 * covariance + c2) / (variances + c2)
+    return luminance * structure
 
 
 def _gaussian_band(side: int, window: int, sigma: float) -> Float[Tensor, "valid side"]:

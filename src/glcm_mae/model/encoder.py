@@ -1,7 +1,7 @@
 """A timm vision transformer as a map from visible patches to tokens."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, TypeGuard, cast
 
 import timm
 import torch
@@ -100,11 +100,15 @@ class Encoder(nn.Module):
         return int(self.vit.patch_embed.patch_size[0])
 
     def _fix_positions(self) -> None:
-        positions = sincos_positions(self.grid, self.width)
+        positions, first = (
+            cast("Tensor", self.vit.pos_embed),
+            cast("Tensor", self.vit.cls_token),
+        )
+        patches = sincos_positions(self.grid, self.width)
         with torch.no_grad():
-            self.vit.pos_embed.copy_(torch.cat([torch.zeros(1, self.width), positions])[None])
-        self.vit.pos_embed.requires_grad_(False)
-        nn.init.normal_(self.vit.cls_token, std=0.02)
+            positions.copy_(torch.cat([torch.zeros(1, self.width), patches])[None])
+        positions.requires_grad_(False)
+        nn.init.normal_(cast("Tensor", self.vit.cls_token), std=0.02)
 
     def set_input_statistics(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Set the mean and standard deviation of each channel of the training images."""
@@ -131,7 +135,8 @@ class Encoder(nn.Module):
         tokens = self.vit.patch_embed(normalised) + positions[:, 1:]
         if visible is not None:
             tokens = tokens.gather(1, visible[..., None].expand(-1, -1, tokens.shape[2]))
-        first = (self.vit.cls_token + positions[:, :1]).expand(tokens.shape[0], -1, -1)
+        token = cast("Tensor", self.vit.cls_token)
+        first = (token + positions[:, :1]).expand(tokens.shape[0], -1, -1)
         tokens = self.vit.norm_pre(torch.cat([first, tokens], dim=1))
         for block in self.vit.blocks:
             tokens = block(tokens)
@@ -170,16 +175,15 @@ def build_encoder(
     if not timm.is_model(name):
         close = ", ".join(timm.list_models("vit_*_patch16_224")[:3])
         raise ValueError(f"model.encoder {name!r} is not a timm model; for instance {close}")
+    arguments: dict[str, Any] = {
+        "img_size": image_size,
+        "patch_size": patch_size,
+        "in_chans": channels,
+        "drop_path_rate": drop_path,
+        **(options or {}),
+    }
     try:
-        vit = timm.create_model(
-            name,
-            num_classes=0,
-            img_size=image_size,
-            patch_size=patch_size,
-            in_chans=channels,
-            drop_path_rate=drop_path,
-            **(options or {}),
-        )
+        vit = timm.create_model(name, num_classes=0, **arguments)
     except (TypeError, AssertionError) as error:
         raise ValueError(
             f"model.encoder {name!r} cannot be built as a vision transformer: {error}"
@@ -192,7 +196,7 @@ def build_encoder(
     return Encoder(vit)
 
 
-def _is_plain(vit: nn.Module) -> bool:
+def _is_plain(vit: nn.Module) -> TypeGuard[VisionTransformer]:
     return (
         isinstance(vit, VisionTransformer)
         and vit.num_prefix_tokens == 1

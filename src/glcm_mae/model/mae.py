@@ -118,7 +118,8 @@ class MaskedAutoencoder(nn.Module):
         tokens = torch.cat([first, full + self.positions], dim=1)
         for block in self.blocks:
             tokens = block(tokens)
-        return self.norm(tokens)[:, 1:]
+        decoded: Tensor = self.norm(tokens)
+        return decoded[:, 1:]
 
     def _to_images(self, tokens: Tensor) -> Tensor:
         """Turn decoder tokens into pixels; the head speaks in normalised gray levels."""

@@ -119,9 +119,11 @@ class _ChunkedDistance(torch.autograd.Function):
         ctx: Any, prediction: Tensor, target: Tensor, measure: Measure, chunk: int
     ) -> Tensor:
         total = prediction.new_zeros(())
-        gradients = []
+        gradients: list[Tensor] = []
         wanted = ctx.needs_input_grad[0]
-        for part, true in zip(prediction.split(chunk), target.split(chunk), strict=True):
+        for part, true in zip(
+            torch.split(prediction, chunk), torch.split(target, chunk), strict=True
+        ):
             share = len(part) / len(prediction)
             with torch.set_grad_enabled(wanted):
                 leaf = part.detach().requires_grad_(wanted)
@@ -134,7 +136,7 @@ class _ChunkedDistance(torch.autograd.Function):
         return total
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (saved,) = ctx.saved_tensors
         return gradient * saved, None, None, None

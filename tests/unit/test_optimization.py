@@ -1,0 +1,115 @@
+"""The learning rate over the epochs, and AdamW with its moments saved and put back."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from glcm_mae.model import Classifier, build_encoder
+from glcm_mae.optimization import (
+    build_optimizer,
+    learning_rate_at,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    set_learning_rate,
+)
+
+
+def schedule(**changes: float) -> list[float]:
+    settings = {"epochs": 20, "peak": 1e-3, "floor": 1e-5, "warmup_epochs": 4} | changes
+    moments = np.linspace(0, settings["epochs"], 201)
+    return [learning_rate_at(moment, **settings) for moment in moments]
+
+
+def test_the_warm_up_is_a_line() -> None:
+    rates = schedule()[:41]  # 4 of 20 epochs
+    assert rates == pytest.approx(np.linspace(0, 1e-3, 41))
+
+
+def test_the_rest_is_half_a_cosine_to_the_floor() -> None:
+    rates = np.array(schedule()[40:])
+    expected = 1e-5 + (1e-3 - 1e-5) * np.cos(np.linspace(0, np.pi / 2, len(rates))) ** 2
+    assert rates == pytest.approx(expected)
+    assert rates[-1] == pytest.approx(1e-5)
+    assert (np.diff(rates) <= 0).all()
+
+
+def test_no_warm_up_starts_at_the_peak() -> None:
+    assert schedule(warmup_epochs=0)[0] == 1e-3
+
+
+def test_a_warm_up_longer_than_half_is_cut_to_half() -> None:
+    assert schedule(warmup_epochs=50) == schedule(warmup_epochs=10)
+
+
+def test_moments_past_the_end_keep_the_floor() -> None:
+    settings = {"epochs": 2, "peak": 1.0, "floor": 0.1, "warmup_epochs": 1}
+    assert learning_rate_at(2.5, **settings) == pytest.approx(0.1)
+
+
+def built() -> Classifier:
+    torch.manual_seed(0)
+    encoder = build_encoder(
+        "vit_tiny_patch16_224",
+        image_size=(16, 16),
+        patch_size=8,
+        channels=1,
+        options={"depth": 2, "embed_dim": 24, "num_heads": 2},
+    )
+    return Classifier(encoder, classes=2)
+
+
+def optimizer_of(model: nn.Module) -> torch.optim.AdamW:
+    return build_optimizer(model, weight_decay=0.05, betas=(0.9, 0.95), layer_decay=0.5)
+
+
+def step(model: nn.Module, optimizer: torch.optim.AdamW, seed: int) -> None:
+    images = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
+    set_learning_rate(optimizer, 1e-2)
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(images), torch.tensor([0, 1, 0, 1])).backward()
+    optimizer.step()
+
+
+def test_every_group_learns_at_its_own_rate() -> None:
+    optimizer = optimizer_of(built())
+    set_learning_rate(optimizer, 2.0)
+    for group in optimizer.param_groups:
+        assert group["lr"] == 2.0 * group["scale"]
+        assert group["betas"] == (0.9, 0.95)
+    assert {group["lr"] for group in optimizer.param_groups} == {0.25, 0.5, 1.0, 2.0}
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0, 0.05}
+
+
+def test_an_optimizer_put_back_continues_bit_for_bit() -> None:
+    model = built()
+    optimizer = optimizer_of(model)
+    for seed in range(3):
+        step(model, optimizer, seed)
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    moments = {n: v.clone() for n, v in optimizer_tensors(optimizer, model).items()}
+    step(model, optimizer, 3)
+
+    other = built()
+    other.load_state_dict(weights)
+    restored = optimizer_of(other)
+    load_optimizer_tensors(restored, other, moments)
+    step(other, restored, 3)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+    # ... and without its moments it would not.
+    forgetful = built()
+    forgetful.load_state_dict(weights)
+    step(forgetful, optimizer_of(forgetful), 3)
+    assert not torch.equal(forgetful.head.weight, model.head.weight)
+
+
+def test_moments_are_named_after_their_parameters() -> None:
+    model = built()
+    optimizer = optimizer_of(model)
+    assert optimizer_tensors(optimizer, model) == {}
+    step(model, optimizer, 0)
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    expected = {f"{k}/{n}" for n in trainable for k in ("step", "exp_avg", "exp_avg_sq")}
+    assert set(optimizer_tensors(optimizer, model)) == expected
