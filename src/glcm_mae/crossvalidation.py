@@ -175,11 +175,7 @@ def _notes(config: CrossValConfig, images: LoadedImages) -> tuple[str, ...]:
         f" mean ± SD over {config.folds.count} folds",
         f"{groups}; an inner validation part picked the epoch",
         _pretraining_note(config, images),
-        *(
-            ("the table's split column is not used: folds cover all images",)
-            if table.splits
-            else ()
-        ),
+        *((unused,) if table.splits else ()),
     )
 
 

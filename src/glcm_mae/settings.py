@@ -188,9 +188,10 @@ def _nest(dotted: str, value: Any) -> dict[str, Any]:
 def _value(text: str, field: FieldInfo | None) -> Any:
     """Read lists and mappings as YAML; leave single values to pydantic, it knows the type."""
     if text.lstrip()[:1] not in ("[", "{"):
-        # "none" may also be a choice, as in finetuning.balance.
-        optional = field is not None and type(None) in get_args(field.annotation)
-        return None if text == "none" and optional else text
+        # Pydantic does not turn text into a choice such as 3; "none" may be a choice too.
+        choices = get_args(field.annotation) if field else ()
+        named = {"none" if choice is None else str(choice): choice for choice in choices}
+        return named.get(text, text)
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -208,7 +209,15 @@ def explain(error: ValidationError, model: type[Settings]) -> str:
         ...     print(explain(error, PhantomsConfig))
         count: input should be greater than or equal to 1, got 0
     """
-    return "; ".join(_explain_one(dict(fault), model) for fault in error.errors())
+    faults = error.errors()
+    below = {fault["loc"][:end] for fault in faults for end in range(len(fault["loc"]))}
+    told = [
+        # A list is also called too short when its items are the fault.
+        _explain_one(dict(fault), model)
+        for fault in faults
+        if fault["type"] != "too_short" or fault["loc"] not in below
+    ]
+    return "; ".join(told)
 
 
 def _explain_one(fault: dict[str, Any], model: type[Settings]) -> str:

@@ -100,10 +100,7 @@ class Encoder(nn.Module):
         return int(self.vit.patch_embed.patch_size[0])
 
     def _fix_positions(self) -> None:
-        positions, first = (
-            cast("Tensor", self.vit.pos_embed),
-            cast("Tensor", self.vit.cls_token),
-        )
+        positions = cast("Tensor", self.vit.pos_embed)
         patches = sincos_positions(self.grid, self.width)
         with torch.no_grad():
             positions.copy_(torch.cat([torch.zeros(1, self.width), patches])[None])

@@ -116,7 +116,9 @@ def test_a_quarter_turn_keeps_lengths_where_the_sides_differ() -> None:
     expected = torch.zeros_like(before)
     expected[..., 5:11, 15:17] = 1
     result = augment(before, draws(angle=1.0), **{**STILL, "rotation": 90.0})
-    torch.testing.assert_close(result, expected, rtol=0, atol=1e-4)
+    # Further out the reflection of the bar is seen.
+    near = slice(8, 24)
+    torch.testing.assert_close(result[..., near], expected[..., near], rtol=0, atol=1e-4)
 
 
 def test_scaling_up_widens_and_keeps_the_centre() -> None:
@@ -125,7 +127,8 @@ def test_scaling_up_widens_and_keeps_the_centre() -> None:
     larger = augment(before, draws(size=1.0), **{**STILL, "scale": 0.5})
     smaller = augment(before, draws(size=0.0), **{**STILL, "scale": 0.5})
     assert larger.sum().item() == pytest.approx(16 * 1.5**2, rel=0.1)
-    assert smaller.sum().item() == pytest.approx(16 * 0.5**2, rel=0.3)
+    inside = smaller[..., 4:12, 4:12]  # around it lies its own reflection
+    assert inside.sum().item() == pytest.approx(16 * 0.5**2, rel=0.1)
     for result in (larger, smaller):
         torch.testing.assert_close(result, result.flip((2, 3)), rtol=0, atol=1e-4)
 
