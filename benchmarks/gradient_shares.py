@@ -5,11 +5,12 @@ each set of weights and samples, every few steps, the share of each weighted ter
 in the gradient norm: at the last shared layer (what a run logs) and over all
 parameters. Prints the shares and writes them as JSON.
 
-    python benchmarks/gradient_shares.py TABLE [--size 128 --patch 16 --epochs 10]
+    python benchmarks/gradient_shares.py [TABLE] [--size 128 --patch 16 --epochs 10]
 """
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 
 from glcm_mae.assembly import build_autoencoder, build_objective, load_table
 from glcm_mae.config import DataConfig, LossesConfig, ModelConfig
+from glcm_mae.data import write_phantoms
 from glcm_mae.data.batches import gray_statistics, training_batches
 from glcm_mae.data.randomness import Stream, counted_generator
 from glcm_mae.losses import gradient_shares
@@ -34,7 +36,7 @@ WEIGHTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", type=Path)
+    parser.add_argument("table", type=Path, nargs="?", help="default: 256 phantoms")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--patch", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=10)
@@ -51,6 +53,10 @@ def main() -> None:
         decoder_width=128,
         decoder_heads=4,
     )
+    if options.table is None:
+        options.table = write_phantoms(
+            Path(tempfile.mkdtemp()) / "phantoms", count=256, size=options.size, seed=0
+        )
     images = load_table(DataConfig(table=options.table, fit="crop"), settings, labelled=False)
     window = min(11, options.patch - 1 + options.patch % 2)
     glcm = {"levels": options.levels, "bandwidth": options.bandwidth}

@@ -12,7 +12,9 @@ from glcm_mae.scoreboard import print_table
 
 SIZE = 64
 UNLABELLED = 384
-LABELLED = 90
+LABELLED = 150
+FOLDS = 3
+SYSTEMS = ("ViT from scratch", "MAE (MSE alone)", "GLCM-MAE")
 
 MODEL: dict[str, Any] = {
     "encoder": "vit_tiny_patch16_224",
@@ -31,22 +33,22 @@ PRETRAINING: dict[str, Any] = {
     "picture_every": 20,
 }
 FINETUNING: dict[str, Any] = {
-    "epochs": 20,
-    "batch_size": 16,
-    "learning_rate": 1e-3,
+    "epochs": 24,
+    "batch_size": 8,
+    "learning_rate": 5e-4,
     "warmup_epochs": 3,
     "drop_path": 0.0,
 }
 LOSSES: dict[str, dict[str, Any]] = {
-    "MAE (MSE alone)": {"ssim": {"window": 7}, "phases": [{"share": 1.0, "mse": 1.0}]},
-    "GLCM-MAE": {"ssim": {"window": 7}},
+    SYSTEMS[1]: {"ssim": {"window": 7}, "phases": [{"share": 1.0, "mse": 1.0}]},
+    SYSTEMS[2]: {"ssim": {"window": 7}},
 }
 
 
 def run_demo(config: DemoConfig, *, resume: bool = False) -> dict[str, CrossValidation]:
     """Pre-train on phantoms with and without the texture term, and compare.
 
-    384 unlabelled phantoms are for pre-training, 90 other, labelled ones are
+    384 unlabelled phantoms are for pre-training, 150 other, labelled ones are
     cross-validated three times: from scratch, from an MAE, and from a GLCM-MAE.
 
     Args:
@@ -71,7 +73,7 @@ def run_demo(config: DemoConfig, *, resume: bool = False) -> dict[str, CrossVali
                 labelled=folder == labelled,
             )
     say(f"synthetic images in {out}: {UNLABELLED} to pre-train on, {LABELLED} with labels")
-    found = {"ViT from scratch": _cross_validate(config, labelled, None, resume)}
+    found = {SYSTEMS[0]: _cross_validate(config, labelled, None, resume)}
     for name, losses in LOSSES.items():
         folder = out / _slug(name)
         stage = PretrainConfig(
@@ -99,8 +101,8 @@ def _cross_validate(
     stage = CrossValConfig(
         data={"table": table},
         model=MODEL,
-        losses=LOSSES["GLCM-MAE"],
         finetuning=FINETUNING,
+        folds={"count": FOLDS},
         start="weights" if pretrained else "scratch",
         weights=pretrained / "pretraining" if pretrained else None,
         out=folder / "crossval",

@@ -38,16 +38,15 @@ from glcm_mae.model.classifier import class_weights
 from glcm_mae.optimization import (
     build_optimizer,
     learning_rate_at,
-    load_optimizer_tensors,
-    optimizer_tensors,
+    load_training_state,
     set_learning_rate,
+    training_state,
 )
 from glcm_mae.progress import Meter, say
 from glcm_mae.runs import (
     Checkpoint,
     Run,
     check_run_folder,
-    load_checkpoint,
     save_checkpoint,
     write_atomically,
     write_json,
@@ -260,25 +259,20 @@ class _Trainer:
 
     def save(self, run: Run, epochs_done: int) -> None:
         """Write the checkpoint from which ``epochs_done`` epochs need not be repeated."""
-        moments = optimizer_tensors(self.optimizer, self.model)
-        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        tensors = training_state(self.model, self.optimizer)
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
-        tensors |= {f"optimizer/{name}": value for name, value in moments.items()}
         facts = {"epochs_done": epochs_done, "best": self.best_facts}
         save_checkpoint(run.last, Checkpoint(tensors, facts))
 
     def restore(self, run: Run) -> int:
         """Load the last checkpoint, if there is one; return the epochs already done."""
-        if not run.last.is_file():
+        checkpoint = run.restore(self.device)
+        if checkpoint is None:
             return 0
-        checkpoint = load_checkpoint(run.last, self.device)
-        self.model.load_state_dict(checkpoint.group("model"))
+        load_training_state(self.model, self.optimizer, checkpoint.tensors)
         self.best = checkpoint.group("best")
         self.best_facts = checkpoint.facts["best"]
-        load_optimizer_tensors(self.optimizer, self.model, checkpoint.group("optimizer"))
-        done = int(checkpoint.facts["epochs_done"])
-        say(f"continuing {run.folder} after {done} epochs")
-        return done
+        return int(checkpoint.facts["epochs_done"])
 
     def finish(self, run: Run, number: int) -> Predictions:
         """Take the chosen epoch, look at the test part, and write what was found."""

@@ -1,8 +1,8 @@
 """AdamW, its parameter groups, and the learning rate over the epochs."""
 
+from collections.abc import Mapping
 from math import cos, pi
 
-import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
@@ -51,25 +51,28 @@ def set_learning_rate(optimizer: AdamW, rate: float) -> None:
         group["lr"] = rate * group["scale"]
 
 
-def optimizer_tensors(optimizer: AdamW, model: nn.Module) -> dict[str, Tensor]:
-    """Return the optimizer's moments and step counts by parameter name."""
+def training_state(model: nn.Module, optimizer: AdamW) -> dict[str, Tensor]:
+    """Return weights, moments and step counts by name, as a checkpoint holds them."""
     names: dict[Tensor, str] = {value: name for name, value in model.named_parameters()}
-    return {
-        f"{key}/{names[parameter]}": value
-        for parameter, state in optimizer.state.items()
-        for key, value in state.items()
-    }
+    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+    for parameter, state in optimizer.state.items():
+        for part, value in state.items():
+            tensors[f"optimizer/{part}/{names[parameter]}"] = value
+    return tensors
 
 
-def load_optimizer_tensors(
-    optimizer: AdamW, model: nn.Module, tensors: dict[str, Tensor]
+def load_training_state(
+    model: nn.Module, optimizer: AdamW, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Put back what :func:`optimizer_tensors` returned."""
+    """Put back what :func:`training_state` returned; other tensors are passed over."""
     parameters = dict(model.named_parameters())
+    weights = {}
     for key, value in tensors.items():
-        part, name = key.split("/", 1)
-        parameter = parameters[name]
-        device = torch.device("cpu") if part == "step" and not value.is_cuda else value.device
-        optimizer.state[parameter][part] = value.to(
-            parameter.device if part != "step" else device
-        )
+        group, _, name = key.partition("/")
+        if group == "model":
+            weights[name] = value
+        elif group == "optimizer":
+            part, _, name = name.partition("/")
+            parameter = parameters[name]
+            optimizer.state[parameter][part] = value.to(parameter.device)
+    model.load_state_dict(weights)

@@ -30,6 +30,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from glcm_mae.errors import InputError
+from glcm_mae.progress import say
 from glcm_mae.version import __version__
 
 TEMPORARY = ".partial"
@@ -169,6 +170,14 @@ class Run:
     def last(self) -> Path:
         """The newest checkpoint."""
         return self.folder / "checkpoints" / "last.safetensors"
+
+    def restore(self, device: torch.device) -> Checkpoint | None:
+        """Read the newest checkpoint, if there is one, and say where the run continues."""
+        if not self.last.is_file():
+            return None
+        checkpoint = load_checkpoint(self.last, device)
+        say(f"continuing {self.folder} after {checkpoint.facts['epochs_done']} epochs")
+        return checkpoint
 
     def _sweep(self) -> None:
         for leftover in self.folder.rglob("*" + TEMPORARY):

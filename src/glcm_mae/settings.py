@@ -188,10 +188,11 @@ def _nest(dotted: str, value: Any) -> dict[str, Any]:
 def _value(text: str, field: FieldInfo | None) -> Any:
     """Read lists and mappings as YAML; leave single values to pydantic, it knows the type."""
     if text.lstrip()[:1] not in ("[", "{"):
-        # Pydantic does not turn text into a choice such as 3; "none" may be a choice too.
         choices = get_args(field.annotation) if field else ()
-        named = {"none" if choice is None else str(choice): choice for choice in choices}
-        return named.get(text, text)
+        if text == "none" and type(None) in choices:
+            return None
+        # Pydantic does not turn text into a choice such as the number 3.
+        return next((choice for choice in choices if str(choice) == text), text)
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

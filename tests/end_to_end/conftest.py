@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from tiny import Command, Outcome
 
 from glcm_mae.cli import main
 from glcm_mae.data import write_phantoms
+
 
 @pytest.fixture
 def glcm_mae(capfd: pytest.CaptureFixture[str]) -> Command:
@@ -31,7 +31,9 @@ def glcm_mae(capfd: pytest.CaptureFixture[str]) -> Command:
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """24 labelled phantoms of 32 pixels."""
-    return write_phantoms(tmp_path_factory.mktemp("data") / "phantoms", count=24, size=32, seed=0)
+    return write_phantoms(
+        tmp_path_factory.mktemp("data") / "phantoms", count=24, size=32, seed=0
+    )
 
 
 def sample(source: Path, folder: Path, *, per_class: int) -> Path:

@@ -74,7 +74,10 @@ def test_truncated_png_skipped_and_counted(glcm_mae: Command, tmp_path: Path) ->
     (folder / "3.png").write_bytes(b"not an image")
     out = tmp_path / "run"
     code, _, err = glcm_mae(
-        *("pretrain", "--data.table", folder, "--data.on_error", "skip"), *PRETRAIN, "--out", out
+        *("pretrain", "--data.table", folder, "--data.on_error", "skip"),
+        *PRETRAIN,
+        "--out",
+        out,
     )
     assert code == 0, err
     assert "skipped 3.png" in err
@@ -122,7 +125,8 @@ def test_image_size_no_multiple_of_the_patch(
 ) -> None:
     text = pretrain(glcm_mae, phantoms, tmp_path / "run", "--model.image_size", "30")
     assert text == (
-        "model.image_size 30 x 30 is no multiple of model.patch_size 8: choose for instance 32 x 32"
+        "model.image_size 30 x 30 is no multiple of model.patch_size 8: "
+        "choose for instance 32 x 32"
     )
 
 
@@ -142,7 +146,9 @@ def test_finished_run_is_not_overwritten(
     assert glcm_mae("pretrain", "--data.table", phantoms, *PRETRAIN, "--out", out)[0] == 0
     before = (out / "encoder.safetensors").read_bytes()
     text = pretrain(glcm_mae, phantoms, out)
-    assert text == f"{out}: run folder exists; choose another --out, or continue it with --resume"
+    assert (
+        text == f"{out}: run folder exists; choose another --out, or continue it with --resume"
+    )
     text = pretrain(glcm_mae, phantoms, out, "--resume", "--pretraining.epochs", "5")
     assert text == (
         f"{out}: cannot be resumed with other settings; differing: pretraining.epochs"
@@ -160,7 +166,9 @@ def test_unknown_setting_in_a_recipe(glcm_mae: Command, tmp_path: Path) -> None:
 def test_recipe_that_is_not_yaml(glcm_mae: Command, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("data: {table: x\n")
-    assert refused(glcm_mae, "pretrain", "--config", recipe).startswith(f"{recipe}: is not YAML")
+    assert refused(glcm_mae, "pretrain", "--config", recipe).startswith(
+        f"{recipe}: is not YAML"
+    )
     missing = tmp_path / "none.yaml"
     text = refused(glcm_mae, "pretrain", "--config", missing)
     assert text == f"{missing}: cannot be read (No such file or directory); check --config"
@@ -176,8 +184,14 @@ def test_mistyped_flag_and_command(glcm_mae: Command) -> None:
     ("flags", "words"),
     [
         (["--losses.glcm.levels", "1"], "losses.glcm.levels: input should be greater than or"),
-        (["--losses.glcm.bandwidth", "0"], "losses.glcm.bandwidth: input should be greater than 0"),
-        (["--losses.glcm.offsets", "[[0, 8]]"], "losses.glcm.offsets (0, 8) must be shorter than"),
+        (
+            ["--losses.glcm.bandwidth", "0"],
+            "losses.glcm.bandwidth: input should be greater than 0",
+        ),
+        (
+            ["--losses.glcm.offsets", "[[0, 8]]"],
+            "losses.glcm.offsets (0, 8) must be shorter than",
+        ),
         (["--losses.ssim.window", "9"], "pass --losses.ssim.window 7"),
         (["--losses.ssim.window", "6"], "the window must be odd, got 6"),
         (["--losses.phases", "[{share: 0.4, mse: 1}]"], "must sum to 1, got 0.4"),
@@ -186,7 +200,10 @@ def test_mistyped_flag_and_command(glcm_mae: Command) -> None:
         (["--model.decoder_width", "30"], "must be a multiple of 4 and of model.decoder_heads"),
         (["--model.encoder", "resnet18"], "cannot be built as a vision transformer"),
         (["--model.encoder", "vit_enormous"], "is not a timm model"),
-        (["--pretraining.epochs", "many"], "pretraining.epochs: input should be a valid integer"),
+        (
+            ["--pretraining.epochs", "many"],
+            "pretraining.epochs: input should be a valid integer",
+        ),
     ],
 )
 def test_bad_values(

@@ -64,7 +64,9 @@ def test_pretraining(phantoms: Path, tmp_path: Path, glcm_mae: Command) -> None:
     moments = random.Random()  # another moment every time: all must do
     epochs, wait = moments.randint(1, EPOCHS // 2), moments.uniform(0, 0.2)
     assert kill_after(command(phantoms, killed), killed, epochs, wait) == -9
-    assert not (killed / "encoder.safetensors").exists(), f"not killed in time: {epochs}, {wait}"
+    assert not (killed / "encoder.safetensors").exists(), (
+        f"not killed in time: {epochs}, {wait}"
+    )
     code, _, err = glcm_mae(*command(phantoms, killed))
     assert code == 0, err
     assert "continuing" in err

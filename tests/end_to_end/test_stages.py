@@ -69,7 +69,8 @@ def test_pretrain_logs_every_term_with_weight_and_share(pretrained: Path) -> Non
         assert 0 < second[f"share/{term}"] < 1
     assert sum(second[f"share/{term}"] for term in ("mse", "glcm", "ssim")) == pytest.approx(1)
     assert second["loss"] == pytest.approx(
-        sum(second[f"weight/{t}"] * second[f"term/{t}"] for t in ("mse", "glcm", "ssim")), rel=1e-4
+        sum(second[f"weight/{t}"] * second[f"term/{t}"] for t in ("mse", "glcm", "ssim")),
+        rel=1e-4,
     )
 
 

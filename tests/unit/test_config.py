@@ -171,8 +171,8 @@ def refusal(kind: type[Settings], **values: Any) -> str:
         (
             PretrainConfig,
             {"data": {"table": "t"}, "out": "o", "model": {"patch_size": 8}},
-            "losses.ssim.window 11 is larger than model.patch_size 8: choose an odd window of "
-            "at most 8",
+            "losses.ssim.window 11 is larger than model.patch_size 8: pass "
+            "--losses.ssim.window 7",
         ),
         (
             PretrainConfig,
@@ -226,12 +226,10 @@ def test_rules_between_settings_tell_what_to_do(
         (PretrainingConfig, {"betas": (0.9, 1.0)}),
         (PretrainingConfig, {"epochs": 0}),
         (PhantomsConfig, {"out": "a", "size": 31}),
-        (PhantomsConfig, {"out": "a", "kind": "fine"}),
+        (PhantomsConfig, {"out": "a", "shape": "square"}),
     ],
 )
-def test_values_out_of_range_are_refused(
-    kind: type[Settings], values: dict[str, Any]
-) -> None:
+def test_values_out_of_range_are_refused(kind: type[Settings], values: dict[str, Any]) -> None:
     assert refusal(kind, **values)
 
 

@@ -194,9 +194,13 @@ def test_every_score_follows_from_the_written_table(
             certainty = np.array([float(row[f"p_{name}"]) for row in part])
             per_class[name] = scores_by_hand(labels == name, called == name, certainty)
         recalls = [per_class[name]["sensitivity"] for name in classes]
-        main = per_class[positive] if positive else {
-            key: np.mean([per_class[name][key] for name in classes]) for key in CLASS_SCORES
-        }
+        main = (
+            per_class[positive]
+            if positive
+            else {
+                key: np.mean([per_class[name][key] for name in classes]) for key in CLASS_SCORES
+            }
+        )
         expected = {
             "accuracy": (labels == called).mean(),
             "balanced_accuracy": np.mean(recalls),

@@ -9,9 +9,9 @@ from glcm_mae.model import Classifier, build_encoder
 from glcm_mae.optimization import (
     build_optimizer,
     learning_rate_at,
-    load_optimizer_tensors,
-    optimizer_tensors,
+    load_training_state,
     set_learning_rate,
+    training_state,
 )
 
 
@@ -87,13 +87,12 @@ def test_an_optimizer_put_back_continues_bit_for_bit() -> None:
     for seed in range(3):
         step(model, optimizer, seed)
     weights = {name: value.clone() for name, value in model.state_dict().items()}
-    moments = {n: v.clone() for n, v in optimizer_tensors(optimizer, model).items()}
+    state = {name: value.clone() for name, value in training_state(model, optimizer).items()}
     step(model, optimizer, 3)
 
     other = built()
-    other.load_state_dict(weights)
     restored = optimizer_of(other)
-    load_optimizer_tensors(restored, other, moments)
+    load_training_state(other, restored, state)
     step(other, restored, 3)
     for name, value in model.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
@@ -108,8 +107,10 @@ def test_an_optimizer_put_back_continues_bit_for_bit() -> None:
 def test_moments_are_named_after_their_parameters() -> None:
     model = built()
     optimizer = optimizer_of(model)
-    assert optimizer_tensors(optimizer, model) == {}
+    weights = {f"model/{name}" for name in model.state_dict()}
+    assert set(training_state(model, optimizer)) == weights
     step(model, optimizer, 0)
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
-    expected = {f"{k}/{n}" for n in trainable for k in ("step", "exp_avg", "exp_avg_sq")}
-    assert set(optimizer_tensors(optimizer, model)) == expected
+    parts = ("step", "exp_avg", "exp_avg_sq")
+    moments = {f"optimizer/{part}/{name}" for name in trainable for part in parts}
+    assert set(training_state(model, optimizer)) == weights | moments

@@ -148,7 +148,7 @@ def test_a_truncated_checkpoint_is_told(kept: int, tmp_path: Path) -> None:
     path = tmp_path / "last.safetensors"
     save_checkpoint(path, checkpoint())
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match="last.safetensors: not a whole safetensors file"):
+    with pytest.raises(InputError, match=r"last\.safetensors: not a whole safetensors file"):
         load_checkpoint(path, CPU)
 
 

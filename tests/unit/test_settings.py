@@ -257,7 +257,9 @@ def test_only_flags_that_are_given_are_passed_on() -> None:
 
 def test_bad_arguments_are_input_errors() -> None:
     parser = Parser(prog="glcm-mae pretrain")
-    with pytest.raises(InputError, match=r"unrecognized arguments.*see glcm-mae pretrain --help"):
+    with pytest.raises(
+        InputError, match=r"unrecognized arguments.*see glcm-mae pretrain --help"
+    ):
         parser.parse_args(["--nonsense"])
 
 

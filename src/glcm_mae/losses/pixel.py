@@ -119,7 +119,8 @@ def _ssim_map(
 def _gaussian_band(side: int, window: int, sigma: float) -> Float[Tensor, "valid side"]:
     """Return the matrix that blurs a row of ``side`` pixels at its ``valid`` positions.
 
-    As a matrix product the window costs a tenth of a convolution over many small patches.
+    Over many small patches a matrix product is cheaper than a convolution
+    (benchmarks/loss_terms.py).
     """
     steps = torch.arange(window, dtype=torch.float64) - window // 2
     weights = torch.exp(-(steps**2) / (2 * sigma**2))

@@ -58,7 +58,11 @@ def test_a_missing_list_is_told(tmp_path: Path) -> None:
 
 
 def test_all_but_the_test_images_may_be_trained_on() -> None:
-    parts = ("train", "test", "validation", "")
-    assert training_rows(parts, 4).tolist() == [0, 2, 3]
+    assert training_rows(("train", "test", "validation", "Val"), 4).tolist() == [0, 2, 3]
     assert training_rows((), 3).tolist() == [0, 1, 2]
-    assert training_rows(("test", "test"), 2).tolist() == []
+    assert training_rows(("test", "TEST"), 2).tolist() == []
+
+
+def test_an_image_of_an_unknown_part_is_not_trained_on() -> None:
+    with pytest.raises(InputError, match="each row must say train, val or test, found 'tset'"):
+        training_rows(("train", "tset"), 2)

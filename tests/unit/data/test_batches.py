@@ -55,9 +55,7 @@ def test_pixels_become_images_from_black_to_white() -> None:
 )
 def test_batches_are_counted(images: int, batch_size: int, count: int) -> None:
     assert count_batches(images, batch_size) == count
-    made = plain_batches(
-        pixels(13), list(range(images)), batch_size=batch_size, device=CPU
-    )
+    made = plain_batches(pixels(13), list(range(images)), batch_size=batch_size, device=CPU)
     assert len(list(made)) == count
 
 

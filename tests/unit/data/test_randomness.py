@@ -36,7 +36,9 @@ def test_the_streams_keep_their_numbers() -> None:
 
 def test_a_generator_starts_anew_and_leaves_the_global_state_alone() -> None:
     before = torch.random.get_rng_state()
-    first, second = (torch.rand(5, generator=counted_generator(0, Stream.MASK, 1)) for _ in "ab")
+    first, second = (
+        torch.rand(5, generator=counted_generator(0, Stream.MASK, 1)) for _ in "ab"
+    )
     assert torch.equal(first, second)
     other = torch.rand(5, generator=counted_generator(0, Stream.MASK, 1, 1))
     assert not torch.equal(first, other)

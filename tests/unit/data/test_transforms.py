@@ -75,9 +75,7 @@ def test_flips_by_their_probability(name: str, axis: int, flag: str) -> None:
 
 @pytest.mark.parametrize("axis", [2, 3])
 @pytest.mark.parametrize(("uniform", "steps"), [(0.75, 2), (0.25, -2), (0.999, 4), (0.51, 0)])
-def test_a_shift_moves_whole_pixels_and_reflects(
-    axis: int, uniform: float, steps: int
-) -> None:
+def test_a_shift_moves_whole_pixels_and_reflects(axis: int, uniform: float, steps: int) -> None:
     before = images(1, 1, 16, 16)
     chosen = draws(**{"row" if axis == 2 else "col": uniform})
     result = augment(before, chosen, **{**STILL, "shift": 0.25})

@@ -67,7 +67,7 @@ def test_terms_without_a_weight_are_not_computed(
 
 @pytest.mark.parametrize("weights", [{}, {"mse": 0.0, "glcm": 0.0}])
 def test_an_objective_without_weights_is_refused(weights: Mapping[str, float]) -> None:
-    with pytest.raises(ValueError, match="at least one weight of .* must be above 0"):
+    with pytest.raises(ValueError, match=r"at least one weight of .* must be above 0"):
         Objective(patch_size=12)(*pair(), MASK, weights)
 
 

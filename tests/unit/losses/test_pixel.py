@@ -78,9 +78,7 @@ def test_the_mean_of_a_target_patch_scores_one_when_normalised() -> None:
 
 def test_a_flat_target_stays_finite_when_normalised() -> None:
     flat = torch.full((1, 1, 4, 4), 0.5)
-    got = masked_mse(
-        flat + 1e-3, flat, torch.tensor([[True]]), patch_size=4, normalised=True
-    )
+    got = masked_mse(flat + 1e-3, flat, torch.tensor([[True]]), patch_size=4, normalised=True)
     assert got.item() == pytest.approx(1e-6 / 1e-6, rel=1e-3)
 
 

@@ -28,9 +28,7 @@ def test_equals_the_distance_of_the_hidden_patches(symmetric: bool) -> None:
         for images in (prediction, target)
     ]
     expected = glcm_distance(*selected, **SETTINGS, symmetric=symmetric)
-    got = texture_loss(
-        prediction, target, mask, patch_size=6, **SETTINGS, symmetric=symmetric
-    )
+    got = texture_loss(prediction, target, mask, patch_size=6, **SETTINGS, symmetric=symmetric)
     torch.testing.assert_close(got, expected, rtol=1e-12, atol=0)
 
 
@@ -49,7 +47,7 @@ def test_channels_are_averaged() -> None:
 
 
 def test_the_neighbours_are_the_papers_right_and_below() -> None:
-    assert DEFAULT_OFFSETS == (Offset(0, 1), Offset(1, 0))
+    assert (Offset(0, 1), Offset(1, 0)) == DEFAULT_OFFSETS
     prediction, target = pair(1, 1, 6, 6)
     mask = torch.tensor([[True]])
     got = texture_loss(prediction, target, mask, patch_size=6)

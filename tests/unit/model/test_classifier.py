@@ -31,7 +31,9 @@ def test_pooling_by_hand(pooling: Literal["mean", "cls"]) -> None:
         model.norm.weight.uniform_(0.5, 1.5)
         images = torch.rand(2, 1, 16, 24)
         tokens = model.encoder(images)
-        pooled = sum(tokens[:, i] for i in range(1, 7)) / 6 if pooling == "mean" else tokens[:, 0]
+        pooled = (
+            sum(tokens[:, i] for i in range(1, 7)) / 6 if pooling == "mean" else tokens[:, 0]
+        )
         centred = pooled - pooled.mean(1, keepdim=True)
         normal = centred / (pooled.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
         expected = (normal * model.norm.weight) @ model.head.weight.T
@@ -135,9 +137,7 @@ def test_trainable_parameters_are_counted_by_hand() -> None:
         ([2, 0, 0, 2, 1, 2], 3, [1.0, 2.0, 2 / 3]),
     ],
 )
-def test_class_weights_by_hand(
-    labels: list[int], classes: int, expected: list[float]
-) -> None:
+def test_class_weights_by_hand(labels: list[int], classes: int, expected: list[float]) -> None:
     weights = class_weights(torch.tensor(labels), classes)
     assert weights.tolist() == pytest.approx(expected)
     assert weights[torch.tensor(labels)].mean().item() == pytest.approx(1.0)

@@ -166,7 +166,7 @@ def test_linear_layers_start_as_in_the_mae() -> None:
 
 
 def refusal(name: str, **options: int) -> str:
-    with pytest.raises(ValueError, match="model.encoder") as caught:
+    with pytest.raises(ValueError, match=r"model\.encoder") as caught:
         build_encoder(
             name, image_size=(32, 32), patch_size=16, channels=1, options=options or None
         )
@@ -207,5 +207,5 @@ def test_transformers_with_other_tokens_are_refused(name: str) -> None:
 )
 def test_options_that_timm_refuses_are_told(options: dict[str, int], reason: str) -> None:
     text = refusal(TINY, **options)
-    assert text.startswith(f"model.encoder {TINY!r} cannot be built: ")
+    assert text.startswith(f"model.encoder {TINY!r} cannot be built as a vision transformer: ")
     assert reason in text
