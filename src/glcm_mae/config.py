@@ -15,6 +15,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -281,7 +282,7 @@ class StageConfig(Settings):
     model: ModelConfig = ModelConfig()
     out: Path
     """Run folder to create; an existing one is never overwritten."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of every random number."""
     device: Literal["best", "cpu", "cuda"] = "best"
     """Where to compute; best is the GPU if there is one."""
@@ -363,7 +364,7 @@ class ReconstructConfig(Settings):
     """Folder to create for the pictures and the table."""
     images: PositiveInt = 8
     """Images shown in the picture; the table covers all."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the masks."""
     on_error: Literal["stop", "skip"] = "stop"
     """What to do with files that cannot be read."""
@@ -380,7 +381,7 @@ class PhantomsConfig(Settings):
     """Number of images."""
     size: Annotated[int, Field(ge=32)] = 64
     """Side of an image in pixels."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the images."""
     labelled: bool = True
     """One folder per class and a manifest, or one flat folder."""
@@ -391,7 +392,7 @@ class DemoConfig(Settings):
 
     out: Path = Path("runs/demo")
     """Folder to create."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of every random number."""
 
 

@@ -95,7 +95,7 @@ def read_predictions(path: Path) -> Predictions:
     """Read what :func:`write_predictions` wrote.
 
     Raises:
-        InputError: If the file is missing or has other columns.
+        InputError: If the file is missing, has other columns, or a cell is no prediction.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -106,13 +106,16 @@ def read_predictions(path: Path) -> Predictions:
     if columns[:4] != ["path", "fold", "label", "predicted"]:
         raise InputError(f"{path}: not a table of predictions (columns {columns})")
     classes = tuple(name.removeprefix("p_") for name in columns[4:])
-    return Predictions(
-        tuple(row["path"] for row in rows),
-        np.array([int(row["fold"]) for row in rows]),
-        np.array([classes.index(row["label"]) for row in rows]),
-        np.array([[float(row[f"p_{name}"]) for name in classes] for row in rows]),
-        classes,
-    )
+    try:
+        return Predictions(
+            tuple(row["path"] for row in rows),
+            np.array([int(row["fold"]) for row in rows]),
+            np.array([classes.index(row["label"]) for row in rows]),
+            np.array([[float(row[f"p_{name}"]) for name in classes] for row in rows]),
+            classes,
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: holds a row that is no prediction ({error})") from error
 
 
 def positive_index(classes: Sequence[str], positive: str) -> int | None:

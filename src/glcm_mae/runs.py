@@ -130,9 +130,10 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
         raise InputError(
             f"{path}: not a whole safetensors file ({error}); give another"
         ) from error
-    if facts is None:
-        raise InputError(f"{path}: not written by glcm-mae (no facts in its header)")
-    return Checkpoint(tensors, json.loads(facts))
+    try:
+        return Checkpoint(tensors, json.loads(facts or ""))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not written by glcm-mae (no facts in its header)") from error
 
 
 class Run:
@@ -158,12 +159,12 @@ class Run:
         """
         check_run_folder(config, folder, resume=resume)
         run = cls(folder)
-        settings = folder / "config.yaml"
-        if settings.is_file():
-            run._sweep()
-        else:
+        run._sweep()
+        settings, environment = folder / "config.yaml", folder / "environment.json"
+        if not settings.is_file():
             write_atomically(settings, dump_config(config).encode())
-            write_json(folder / "environment.json", describe_environment(config))
+        if not environment.is_file():
+            write_json(environment, describe_environment(config))
         return run
 
     @property
@@ -230,9 +231,14 @@ def check_run_folder(config: BaseModel, folder: Path, *, resume: bool) -> None:
     settings = folder / "config.yaml"
     if settings.is_file() and resume:
         _refuse_other_settings(settings, dump_config(config))
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or _holds_files(folder)):
         remedy = ", or continue it with --resume" if settings.is_file() else ""
         raise InputError(f"{folder}: run folder exists; choose another --out{remedy}")
+
+
+def _holds_files(folder: Path) -> bool:
+    """Say whether a folder holds more than what a write that died left behind."""
+    return any(path.suffix != TEMPORARY for path in folder.iterdir())
 
 
 def dump_config(config: BaseModel) -> str:
@@ -241,8 +247,13 @@ def dump_config(config: BaseModel) -> str:
 
 
 def _refuse_other_settings(existing: Path, text: str) -> None:
-    old, new = (_flatten(yaml.safe_load(t)) for t in (existing.read_text("utf-8"), text))
-    differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    try:
+        old, new = (_flatten(yaml.safe_load(t)) for t in (existing.read_text("utf-8"), text))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{existing}: is damaged; start anew with another --out") from error
+    # "out" may differ: a run folder that was moved is still the same run.
+    keys = (old.keys() | new.keys()) - {"out"}
+    differing = sorted(key for key in keys if old.get(key) != new.get(key))
     if differing:
         raise InputError(
             f"{existing.parent}: cannot be resumed with other settings; differing: "

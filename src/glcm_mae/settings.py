@@ -162,7 +162,7 @@ def build(
     for dotted, text in (flags or {}).items():
         _merge(settings, _nest(dotted, _value(text, known.get(dotted))))
     if inherit and settings.get("weights"):
-        inherited = copy.deepcopy(dict(inherit(Path(settings["weights"]))))
+        inherited = copy.deepcopy(dict(inherit(Path(str(settings["weights"])))))
         _merge(inherited, settings)
         settings = inherited
     try:
@@ -225,6 +225,7 @@ def _explain_one(fault: dict[str, Any], model: type[Settings]) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         known = [name for name, _, _ in fields(model)]
+        known += sorted({name.rpartition(".")[0] for name in known if "." in name})
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         return f"{key}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
     if fault["type"] == "missing":

@@ -27,7 +27,7 @@ def augment(
 
     Flips and shifts move whole pixels, so they leave texture as it is; rotation and
     scale resample (bicubic) and smooth a little. What a shift uncovers is filled by
-    reflection.
+    reflection, and so is what an image made smaller leaves at its border.
 
     Args:
         images: Images in [0, 1].

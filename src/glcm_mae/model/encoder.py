@@ -161,7 +161,7 @@ def build_encoder(
 
     Raises:
         ValueError: If timm has no such model, it is no plain ViT with one class token
-            and one position a patch, or it refuses an option.
+            and one position a patch, or an option is refused.
 
     Example:
         >>> encoder = build_encoder("vit_tiny_patch16_224", image_size=(32, 64),
@@ -170,8 +170,17 @@ def build_encoder(
         torch.Size([3, 9, 192])
     """
     if not timm.is_model(name):
-        close = ", ".join(timm.list_models("vit_*_patch16_224")[:3])
-        raise ValueError(f"model.encoder {name!r} is not a timm model; for instance {close}")
+        raise ValueError(
+            f"model.encoder {name!r} is not a timm model; choose for instance vit_base_patch16_224"
+        )
+    given = sorted(
+        {"img_size", "patch_size", "in_chans", "drop_path_rate"} & set(options or {})
+    )
+    if given:
+        raise ValueError(
+            f"model.encoder_options must not hold {', '.join(given)}: use model.image_size, "
+            "model.patch_size, model.channels and finetuning.drop_path"
+        )
     arguments: dict[str, Any] = {
         "img_size": image_size,
         "patch_size": patch_size,
