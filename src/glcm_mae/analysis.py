@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,15 +16,17 @@ from glcm_mae.data.batches import Batch, plain_batches
 from glcm_mae.data.randomness import Stream, counted_generator
 from glcm_mae.devices import choose_device
 from glcm_mae.errors import InputError
-from glcm_mae.losses.objective import TERMS, Objective
+from glcm_mae.losses.objective import TERMS
 from glcm_mae.model import MaskedAutoencoder, Reconstruction, random_mask
 from glcm_mae.pictures import draw_reconstructions
 from glcm_mae.progress import Meter
-from glcm_mae.runs import Checkpoint, load_checkpoint, write_atomically, write_json
+from glcm_mae.runs import load_checkpoint, write_atomically, write_json
 from glcm_mae.texture import Offset
 
-COLUMNS = ("mse", "glcm", "ssim")
+MEASURES = ("mse", "glcm", "ssim")
 """Measures of a reconstruction; here ``ssim`` is the similarity itself, 1 for equal."""
+
+BATCH = 16
 
 
 def reconstruct(config: ReconstructConfig) -> dict[str, float]:
@@ -45,120 +47,95 @@ def reconstruct(config: ReconstructConfig) -> dict[str, float]:
     """
     if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
         raise InputError(f"{config.out}: exists and is not empty; choose another --out")
-    device = choose_device(config.device)
-    checkpoint = load_checkpoint(
-        config.run / "checkpoints" / "last.safetensors", torch.device("cpu")
-    )
-    model_config, losses = _settings_of(checkpoint)
-    data = DataConfig(table=config.table, fit=checkpoint.facts["fit"], on_error=config.on_error)
-    images = load_table(data, model_config, labelled=False)
-    model = build_autoencoder(model_config, seed=0)
-    model.load_state_dict(checkpoint.group("model"))
-    model = model.to(device).eval()
-    objective = build_objective(losses, model_config.patch_size)
-
-    rows = _measure(model, objective, images, config, model_config, device)
-    _draw(model, images, config, model_config, losses, device)
-    means = {name: float(np.mean([row[name] for row in rows.values()])) for name in COLUMNS}
+    subject = _Subject.load(config)
+    rows = subject.measure()
+    subject.draw()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", *COLUMNS])
-    writer.writerows([path, *(row[name] for name in COLUMNS)] for path, row in rows.items())
+    writer.writerow(["path", *MEASURES])
+    writer.writerows([path, *(row[name] for name in MEASURES)] for path, row in rows.items())
     write_atomically(config.out / "reconstructions.csv", text.getvalue().encode())
+    means = {name: float(np.mean([row[name] for row in rows.values()])) for name in MEASURES}
     facts = {"settings": config.model_dump(mode="json"), "images": len(rows), "means": means}
     write_json(config.out / "reconstructions.json", facts)
     return means
 
 
-def _settings_of(checkpoint: Checkpoint) -> tuple[ModelConfig, LossesConfig]:
-    facts = checkpoint.facts
-    if not {"model", "losses", "fit"} <= facts.keys():
-        raise InputError("the checkpoint is not one of a pre-training; give its run folder")
-    return ModelConfig(**facts["model"]), LossesConfig(**facts["losses"])
+@dataclass
+class _Subject:
+    """A pre-trained autoencoder, the images shown to it, and how both are judged."""
 
+    config: ReconstructConfig
+    settings: ModelConfig
+    losses: LossesConfig
+    images: LoadedImages
+    model: MaskedAutoencoder
+    device: torch.device
 
-def _batches(
-    images: LoadedImages,
-    batch_size: int,
-    device: torch.device,
-    config: ReconstructConfig,
-    model: MaskedAutoencoder,
-    ratio: float,
-    count: int,
-) -> Iterator[tuple[Batch, Reconstruction]]:
-    """Yield batches with their reconstruction; every image's mask follows from its row."""
-    patches = model.encoder.grid[0] * model.encoder.grid[1]
-    for batch in plain_batches(
-        images.pixels, np.arange(count), batch_size=batch_size, device=device
-    ):
-        masks = [
-            random_mask(
-                1,
-                patches,
-                ratio,
-                generator=counted_generator(config.seed, Stream.MASK, 0, int(row)),
-            )
-            for row in batch.rows
-        ]
-        with torch.no_grad():
-            yield batch, model(batch.images, torch.cat(masks).to(device))
+    @classmethod
+    def load(cls, config: ReconstructConfig) -> "_Subject":
+        path = config.run / "checkpoints" / "last.safetensors"
+        checkpoint = load_checkpoint(path, torch.device("cpu"))
+        facts = checkpoint.facts
+        if not {"model", "losses", "fit"} <= facts.keys():
+            raise InputError(f"{path}: not one of a pre-training; give its run folder")
+        settings, losses = ModelConfig(**facts["model"]), LossesConfig(**facts["losses"])
+        data = DataConfig(table=config.table, fit=facts["fit"], on_error=config.on_error)
+        images = load_table(data, settings, labelled=False)
+        model = build_autoencoder(settings, seed=0)
+        model.load_state_dict(checkpoint.group("model"))
+        device = choose_device(config.device)
+        return cls(config, settings, losses, images, model.to(device).eval(), device)
 
-
-def _measure(
-    model: MaskedAutoencoder,
-    objective: Objective,
-    images: LoadedImages,
-    config: ReconstructConfig,
-    settings: ModelConfig,
-    device: torch.device,
-) -> dict[str, Mapping[str, float]]:
-    rows: dict[str, Mapping[str, float]] = {}
-    count = len(images.table)
-    with Meter("reconstructing", total=count) as meter:
-        for batch, reconstruction in _batches(
-            images, 16, device, config, model, settings.mask_ratio, count
+    def reconstructions(
+        self, count: int, batch_size: int
+    ) -> Iterator[tuple[Batch, Reconstruction]]:
+        """Yield the first images with their reconstruction; a mask follows from its row."""
+        rows, cols = self.model.encoder.grid
+        for batch in plain_batches(
+            self.images.pixels, np.arange(count), batch_size=batch_size, device=self.device
         ):
-            for index, row in enumerate(batch.rows):
-                one = slice(index, index + 1)
-                rows[images.table.paths[row]] = _measures(
-                    objective,
-                    reconstruction.prediction[one].clamp(0, 1),
-                    batch.images[one],
-                    reconstruction.mask[one],
-                )
-            meter.advance(len(batch.rows))
-    return rows
+            masks = []
+            for row in batch.rows.tolist():
+                generator = counted_generator(self.config.seed, Stream.MASK, 0, row)
+                ratio = self.settings.mask_ratio
+                masks.append(random_mask(1, rows * cols, ratio, generator=generator))
+            with torch.no_grad():
+                yield batch, self.model(batch.images, torch.cat(masks).to(self.device))
 
+    def measure(self) -> dict[str, dict[str, float]]:
+        """Return the measures of every image, by path."""
+        found: dict[str, dict[str, float]] = {}
+        count = len(self.images.table)
+        with Meter("reconstructing", total=count) as meter:
+            for batch, reconstruction in self.reconstructions(count, BATCH):
+                for index, row in enumerate(batch.rows):
+                    one = slice(index, index + 1)
+                    found[self.images.table.paths[row]] = self._measures(
+                        reconstruction.prediction[one].clamp(0, 1),
+                        batch.images[one],
+                        reconstruction.mask[one],
+                    )
+                meter.advance(len(batch.rows))
+        return found
 
-def _measures(
-    objective: Objective, prediction: Tensor, target: Tensor, mask: Tensor
-) -> dict[str, float]:
-    terms: dict[str, Any] = {
-        name: float(objective.term(name, prediction, target, mask)) for name in TERMS
-    }
-    return {**terms, "ssim": 1.0 - terms["ssim"]}
+    def _measures(self, prediction: Tensor, target: Tensor, mask: Tensor) -> dict[str, float]:
+        objective = build_objective(self.losses, self.settings.patch_size)
+        terms = {name: float(objective.term(name, prediction, target, mask)) for name in TERMS}
+        return {**terms, "ssim": 1.0 - terms["ssim"]}
 
-
-def _draw(
-    model: MaskedAutoencoder,
-    images: LoadedImages,
-    config: ReconstructConfig,
-    settings: ModelConfig,
-    losses: LossesConfig,
-    device: torch.device,
-) -> None:
-    count = min(config.images, len(images.table))
-    batch, reconstruction = next(
-        _batches(images, count, device, config, model, settings.mask_ratio, count)
-    )
-    draw_reconstructions(
-        config.out / "reconstructions.png",
-        batch.images.cpu(),
-        Reconstruction(reconstruction.prediction.cpu(), reconstruction.mask.cpu()),
-        grid=model.encoder.grid,
-        patch_size=settings.patch_size,
-        levels=losses.glcm.levels,
-        bandwidth=losses.glcm.bandwidth,
-        offset=Offset(*losses.glcm.offsets[0]),
-        title=config.run.name,
-    )
+    def draw(self) -> None:
+        """Draw the first images."""
+        count = min(self.config.images, len(self.images.table))
+        batch, reconstruction = next(self.reconstructions(count, count))
+        draw_reconstructions(
+            self.config.out / "reconstructions.png",
+            batch.images.cpu(),
+            Reconstruction(reconstruction.prediction.cpu(), reconstruction.mask.cpu()),
+            grid=self.model.encoder.grid,
+            patch_size=self.settings.patch_size,
+            levels=self.losses.glcm.levels,
+            bandwidth=self.losses.glcm.bandwidth,
+            offset=Offset(*self.losses.glcm.offsets[0]),
+            title=self.config.run.name,
+        )

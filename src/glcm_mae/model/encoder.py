@@ -171,7 +171,8 @@ def build_encoder(
     """
     if not timm.is_model(name):
         raise ValueError(
-            f"model.encoder {name!r} is not a timm model; choose for instance vit_base_patch16_224"
+            f"model.encoder {name!r} is not a timm model; choose for instance "
+            "vit_base_patch16_224"
         )
     given = sorted(
         {"img_size", "patch_size", "in_chans", "drop_path_rate"} & set(options or {})
