@@ -80,6 +80,10 @@ class _Subject:
         if not {"model", "losses", "fit"} <= facts.keys():
             raise InputError(f"{path}: not one of a pre-training; give its run folder")
         settings, losses = ModelConfig(**facts["model"]), LossesConfig(**facts["losses"])
+        # A run without SSIM may hold a window that its patches could not: measure with less.
+        window = min(losses.ssim.window, settings.patch_size - 1 + settings.patch_size % 2)
+        ssim = losses.ssim.model_copy(update={"window": window})
+        losses = losses.model_copy(update={"ssim": ssim})
         data = DataConfig(table=config.table, fit=facts["fit"], on_error=config.on_error)
         images = load_table(data, settings, labelled=False)
         model = build_autoencoder(settings, seed=0)

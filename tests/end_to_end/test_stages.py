@@ -172,6 +172,20 @@ def test_reconstruct_shows_and_measures(
         assert f"{name} {means[name]:.4g}" in text
 
 
+def test_reconstruct_measures_ssim_of_a_run_without_it(
+    phantoms: Path, tmp_path: Path, glcm_mae: Command
+) -> None:
+    run, out = tmp_path / "mse", tmp_path / "shown"
+    phases = ["--losses.phases", "[{share: 1.0, mse: 1.0}]", "--losses.ssim.window", "11"]
+    code, _, err = glcm_mae(
+        "pretrain", "--data.table", phantoms, *PRETRAIN, *phases, "--out", run
+    )
+    assert code == 0, err
+    code, text, err = glcm_mae("reconstruct", "--run", run, "--table", phantoms, "--out", out)
+    assert code == 0, err
+    assert "ssim " in text
+
+
 def test_phantoms_make_a_table(tmp_path: Path, glcm_mae: Command) -> None:
     out = tmp_path / "made"
     code, text, err = glcm_mae("data", "phantoms", "--out", out, "--count", "6")
