@@ -172,12 +172,22 @@ def load_encoder(encoder: Encoder, weights: Path, model: ModelConfig, fit: str) 
 
 
 def record_images(path: Path, table: ImageTable) -> None:
-    """Write ``path,sha256`` of every image trained on, so that overlap can be checked."""
+    """Write ``path,sha256`` of every image trained on, so that overlap can be checked.
+
+    Raises:
+        InputError: If the run was begun with other images.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "sha256"])
     writer.writerows(zip(table.paths, file_hashes(table), strict=True))
-    write_atomically(path, text.getvalue().encode())
+    content = text.getvalue().encode()
+    if path.is_file() and path.read_bytes() != content:
+        raise InputError(
+            f"{path}: the images have changed since the run began; bring them back, or start "
+            "anew with another --out"
+        )
+    write_atomically(path, content)
 
 
 def count_seen(weights: Path, hashes: Sequence[str]) -> int | None:

@@ -242,8 +242,8 @@ class _Trainer:
         if bad:
             files = ", ".join(self.images.table.paths[row] for row in batch.rows)
             raise DivergenceError(
-                f"{', '.join(bad)} not finite at epoch {epoch}, step {step}; the last "
-                f"checkpoint ({self.config.out / 'checkpoints'}) is kept; try a lower "
+                f"{', '.join(bad)} not finite at epoch {epoch}, step {step}; the "
+                f"checkpoint so far ({self.config.out / 'checkpoints'}) is kept; try a lower "
                 f"pretraining.learning_rate; images of the batch: {files}"
             )
 

@@ -156,6 +156,17 @@ def test_finished_run_is_not_overwritten(
     assert (out / "encoder.safetensors").read_bytes() == before
 
 
+def test_images_that_changed_since_the_run_began(
+    glcm_mae: Command, phantoms: Path, tmp_path: Path
+) -> None:
+    table = shutil.copytree(phantoms, tmp_path / "data")
+    out = tmp_path / "run"
+    assert glcm_mae("pretrain", "--data.table", table, *PRETRAIN, "--out", out)[0] == 0
+    next(iter(sorted(table.rglob("*.png")))).unlink()
+    text = pretrain(glcm_mae, table, out, "--resume")
+    assert text.startswith(f"{out / 'images.csv'}: the images have changed since the run began")
+
+
 def test_unknown_setting_in_a_recipe(glcm_mae: Command, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("data: {table: x}\nlosses: {glcm: {level: 64}}\nout: y\n")
