@@ -149,8 +149,7 @@ def class_scores(
     """
     truth = labels == number
     called = probabilities.argmax(axis=1) == number
-    counts = confusion_matrix(truth, called, labels=[False, True]).astype(float)
-    (tn, fp), (fn, tp) = counts
+    (tn, fp), (fn, tp) = confusion_matrix(truth, called, labels=[False, True]).tolist()
     both = 0 < truth.sum() < len(truth)
     return {
         "sensitivity": tp / (tp + fn) if tp + fn else float("nan"),

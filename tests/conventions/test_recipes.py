@@ -26,7 +26,7 @@ def test_a_recipe_serves_every_stage_and_says_where_it_is_from(path: Path) -> No
     )
     assert pretrain.losses == crossval.losses
     assert crossval.data.positive
-    header = path.read_text().split("data:")[0]
+    header = path.read_text().split("\ndata:\n")[0]
     for word in ("Source:", "Cost", "Use:"):
         assert word in header
 
