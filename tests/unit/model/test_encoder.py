@@ -176,7 +176,9 @@ def refusal(name: str, **options: int) -> str:
 
 def test_an_unknown_name_is_refused_with_examples() -> None:
     text = refusal("vit_enormous")
-    assert text.startswith("model.encoder 'vit_enormous' is not a timm model; choose for instance")
+    assert text.startswith(
+        "model.encoder 'vit_enormous' is not a timm model; choose for instance"
+    )
     assert "vit_base_patch16_224" in text
 
 
