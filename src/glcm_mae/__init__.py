@@ -25,12 +25,19 @@ if TYPE_CHECKING:
     from glcm_mae.pretraining import pretrain
     from glcm_mae.texture import (
         HARALICK_FEATURES,
+        IBSI_FEATURES,
         Offset,
+        Scale,
         cooccurrence,
+        fixed_bin_number,
+        fixed_bin_width,
         glcm_distance,
+        gray_level_cooccurrence,
         haralick_features,
         hard_membership,
+        ibsi_features,
         soft_membership,
+        texture_features,
     )
 
 _HOMES = {
@@ -45,18 +52,26 @@ _HOMES = {
     "pretraining": ("pretrain",),
     "texture": (
         "HARALICK_FEATURES",
+        "IBSI_FEATURES",
         "Offset",
+        "Scale",
         "cooccurrence",
         "glcm_distance",
         "haralick_features",
         "hard_membership",
+        "ibsi_features",
         "soft_membership",
+        "fixed_bin_number",
+        "fixed_bin_width",
+        "gray_level_cooccurrence",
+        "texture_features",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "HARALICK_FEATURES",
+    "IBSI_FEATURES",
     "Classifier",
     "CrossValConfig",
     "CrossValidation",
@@ -71,13 +86,18 @@ __all__ = [
     "PretrainConfig",
     "ReconstructConfig",
     "Reconstruction",
+    "Scale",
     "__version__",
     "cooccurrence",
     "cross_validate",
     "finetune",
+    "fixed_bin_number",
+    "fixed_bin_width",
     "glcm_distance",
+    "gray_level_cooccurrence",
     "haralick_features",
     "hard_membership",
+    "ibsi_features",
     "make_phantom",
     "masked_mse",
     "masked_ssim",
@@ -86,6 +106,7 @@ __all__ = [
     "read_table",
     "reconstruct",
     "soft_membership",
+    "texture_features",
     "texture_loss",
     "write_phantoms",
 ]

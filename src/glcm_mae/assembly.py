@@ -17,7 +17,7 @@ from glcm_mae.losses.objective import Objective
 from glcm_mae.model import Classifier, Encoder, MaskedAutoencoder, build_encoder
 from glcm_mae.progress import Meter, say
 from glcm_mae.runs import Checkpoint, load_checkpoint, save_checkpoint, write_atomically
-from glcm_mae.texture import Offset
+from glcm_mae.texture import Offset, Scale
 
 ENCODER_FILE = "encoder.safetensors"
 IMAGES_FILE = "images.csv"
@@ -94,13 +94,18 @@ def build_classifier(
 
 def build_objective(losses: LossesConfig, patch_size: int) -> Objective:
     """Build the objective of some settings."""
+    glcm = losses.glcm
+    first, *further = (
+        Scale(scale.levels, scale.bandwidth, tuple(Offset(*step) for step in scale.offsets))
+        for scale in (glcm, *glcm.further_scales)
+    )
     return Objective(
         patch_size=patch_size,
         normalised=losses.mse.normalised,
-        levels=losses.glcm.levels,
-        bandwidth=losses.glcm.bandwidth,
-        offsets=tuple(Offset(*offset) for offset in losses.glcm.offsets),
-        symmetric=losses.glcm.symmetric,
+        **first._asdict(),
+        further_scales=tuple(further),
+        symmetric=glcm.symmetric,
+        engine=glcm.engine,
         window=losses.ssim.window,
         sigma=losses.ssim.sigma,
     )

@@ -19,19 +19,27 @@ INTERRUPTED = 130
 RESUMABLE = ("demo", "pretrain", "finetune", "crossval")
 """Commands that take --resume."""
 
+POSITIONAL = {"texture": "table"}
+"""The setting that a command takes without a flag."""
+
 Handler = Callable[[Any, argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0, or with a code above and one line on stderr."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        _run(list(sys.argv[1:] if arguments is None else arguments))
+        _run(words)
     except InputError as error:
         _fail(str(error), BAD_INPUT)
     except DivergenceError as error:
         _fail(str(error), DIVERGED)
     except KeyboardInterrupt:
-        _fail("interrupted; the same command with --resume continues", INTERRUPTED)
+        resumable = words[0] in RESUMABLE
+        remedy = (
+            "the same command with --resume continues" if resumable else "nothing was written"
+        )
+        _fail(f"interrupted; {remedy}", INTERRUPTED)
 
 
 def _fail(message: str, code: int) -> None:
@@ -62,7 +70,7 @@ def _run(arguments: list[str]) -> None:
             action="store_true",
             help="Continue the run in --out from its last whole epoch; start it if not there.",
         )
-    add_flags(parser, model)
+    add_flags(parser, model, positional=POSITIONAL.get(verb, ""))
     options = parser.parse_args(rest)
     flags = {k: v for k, v in vars(options).items() if k not in ("config", "resume")}
     sections = tuple(CrossValConfig.model_fields)
@@ -90,10 +98,10 @@ class _Help(argparse.HelpFormatter):
 
     def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any = None) -> None:
         """Keep the usage to one line; the flags follow anyway."""
-        del usage, actions, groups
-        super().add_usage(
-            f"{self._prog} [--config FILE.yaml] [--SETTING VALUE ...]", [], [], prefix
-        )
+        del usage, groups
+        words = [str(action.metavar) for action in actions if not action.option_strings]
+        settings = "[--config FILE.yaml] [--SETTING VALUE ...]"
+        super().add_usage(" ".join([self._prog, *words, settings]), [], [], prefix)
 
 
 def _split_verb(arguments: list[str]) -> tuple[str, list[str]]:
@@ -157,6 +165,11 @@ def _verbs() -> dict[str, tuple[str, Any, Handler]]:
             config.ReconstructConfig,
             _reconstruct,
         ),
+        "texture": (
+            "Measure the texture features of a folder of images, or of regions in them.",
+            config.TextureConfig,
+            _texture,
+        ),
         "data phantoms": (
             "Write synthetic ultrasound images whose classes differ in texture.",
             config.PhantomsConfig,
@@ -215,6 +228,18 @@ def _reconstruct(config: Any, options: argparse.Namespace) -> None:
         f"mean over hidden patches: {numbers}",
         f"picture: {config.out / 'reconstructions.png'}",
         f"table:   {config.out / 'reconstructions.csv'}",
+    )
+
+
+def _texture(config: Any, options: argparse.Namespace) -> None:
+    from glcm_mae.extraction import extract
+
+    del options
+    found = extract(config)
+    skipped = f", {found.skipped} left out" if found.skipped else ""
+    _tell(
+        f"{found.images} images, {found.features} features each{skipped}",
+        f"table: {config.out}",
     )
 
 

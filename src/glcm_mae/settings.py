@@ -56,10 +56,22 @@ def _description(model: type[Settings], name: str) -> str:
     return ""
 
 
-def add_flags(parser: argparse.ArgumentParser, model: type[Settings]) -> None:
-    """Give a parser one flag a setting, grouped by section, with defaults in the help."""
+def add_flags(
+    parser: argparse.ArgumentParser, model: type[Settings], *, positional: str = ""
+) -> None:
+    """Give a parser one flag a setting, grouped by section, with defaults in the help.
+
+    Args:
+        parser: Gets the flags.
+        model: Settings of the stage.
+        positional: Setting that may also be given without its flag.
+    """
     groups: dict[str, Any] = {}
     for name, field, description in fields(model):
+        if name == positional:
+            parser.add_argument(
+                name, nargs="?", default=argparse.SUPPRESS, metavar="FOLDER", help=description
+            )
         section = name.rpartition(".")[0]
         group = groups.get(section)
         if group is None:
@@ -80,7 +92,9 @@ def _metavar(field: FieldInfo) -> str:
     names = {int: "N", float: "X", bool: "true|false", str: "NAME", Path: "PATH"}
     if field.annotation in names:
         return names[field.annotation]
-    return "PATH" if Path in get_args(field.annotation) else "YAML"
+    # Such as Path | None, and numbers with limits | None.
+    parts = [getattr(part, "__origin__", part) for part in get_args(field.annotation)]
+    return next((name for kind, name in names.items() if kind in parts), "YAML")
 
 
 def _default(model: type[Settings], dotted: str) -> str:

@@ -1,6 +1,7 @@
 """One test for each convention of texture, so that none can drift."""
 
 import inspect
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,15 +9,49 @@ import torch
 import glcm_mae.texture
 from glcm_mae.texture import (
     HARALICK_FEATURES,
+    IBSI_FEATURES,
     Offset,
     contrast,
     cooccurrence,
     glcm_distance,
     hard_membership,
+    inverse_difference,
+    joint_average,
     joint_entropy,
+    normalised_inverse_difference,
     soft_membership,
     sum_average,
+    sum_of_squares_variance,
 )
+
+# Every feature of IBSI's co-occurrence family, in the order of its manual, section 3.6.
+IBSI_CODES = {
+    "joint_maximum": "GYBY",
+    "joint_average": "60VM",
+    "joint_variance": "UR99",
+    "joint_entropy": "TU9B",
+    "difference_average": "TF7R",
+    "difference_variance": "D3YU",
+    "difference_entropy": "NTRS",
+    "sum_average": "ZGXS",
+    "sum_variance": "OEEB",
+    "sum_entropy": "P6QZ",
+    "angular_second_moment": "8ZQL",
+    "contrast": "ACUI",
+    "dissimilarity": "8S9J",
+    "inverse_difference": "IB1Z",
+    "normalised_inverse_difference": "NDRX",
+    "inverse_difference_moment": "WF0Z",
+    "normalised_inverse_difference_moment": "1QCO",
+    "inverse_variance": "E8JP",
+    "correlation": "NI2N",
+    "autocorrelation": "QWB0",
+    "cluster_tendency": "DG8W",
+    "cluster_shade": "7NFM",
+    "cluster_prominence": "AE86",
+    "information_correlation_1": "R8DG",
+    "information_correlation_2": "JN9H",
+}
 
 BLACK_ABOVE_WHITE = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
 
@@ -97,6 +132,22 @@ def test_contrast_is_in_squared_levels() -> None:
     assert contrast(torch.tensor([[0, 0, 1.0], [0, 0, 0], [0, 0, 0]])).item() == 4
 
 
+def test_the_row_speaks_where_a_matrix_is_not_symmetric() -> None:
+    """The reference pixel has levels 1 and 3, its neighbour always 2."""
+    matrix = torch.tensor([[0, 0.5, 0], [0, 0, 0], [0, 0.5, 0]])
+    assert joint_average(matrix).item() == 2
+    assert sum_of_squares_variance(matrix).item() == 1
+    assert sum_of_squares_variance(matrix.T).item() == 0
+
+
+def test_normalised_differences_are_shares_of_all_levels() -> None:
+    """Of the levels the matrix has, not of those that occur: 1 / (1 + 1 / 4)."""
+    step = torch.zeros(4, 4)
+    step[0, 1] = 1
+    assert normalised_inverse_difference(step).item() == pytest.approx(0.8)
+    assert inverse_difference(step).item() == 0.5
+
+
 def test_matrices_are_one_way_unless_asked() -> None:
     membership = hard_membership(BLACK_ABOVE_WHITE, 2)
     one_way = cooccurrence(membership, [Offset(1, 0)])
@@ -135,24 +186,48 @@ def test_features_stand_in_the_order_of_the_paper() -> None:
         assert feature.__name__ == name
 
 
-@pytest.mark.parametrize("name", HARALICK_FEATURES)
-def test_every_feature_is_described(name: str) -> None:
-    text = HARALICK_FEATURES[name].__doc__ or ""
+def test_features_of_ibsi_stand_in_its_order_under_its_codes() -> None:
+    assert list(IBSI_FEATURES) == list(IBSI_CODES)
+    for name, feature in IBSI_FEATURES.items():
+        own_name = "sum_of_squares_variance" if name == "joint_variance" else name
+        assert feature is getattr(glcm_mae.texture, own_name)
+        assert feature.__name__ == own_name
+        assert f"IBSI {IBSI_CODES[name]}" in " ".join((feature.__doc__ or "").split())
+
+
+@pytest.mark.parametrize(
+    "feature", {**HARALICK_FEATURES, **IBSI_FEATURES}.values(), ids=lambda f: f.__name__
+)
+def test_every_feature_is_described(feature: Callable[..., torch.Tensor]) -> None:
+    text = feature.__doc__ or ""
     for section in ("Args:", "Returns:", "Raises:", "Example:"):
         assert section in text
     assert "IBSI" in text
 
 
 def test_the_public_names_of_texture() -> None:
-    assert glcm_mae.texture.__all__ == sorted(
+    assert sorted(glcm_mae.texture.__all__) == sorted(
         [
-            *HARALICK_FEATURES,
+            *(HARALICK_FEATURES.keys() | IBSI_FEATURES.keys() - {"joint_variance"}),
+            "Engine",
             "HARALICK_FEATURES",
+            "IBSI_FEATURES",
+            "Marginals",
             "Offset",
+            "Scale",
+            "VolumeOffset",
             "cooccurrence",
+            "fixed_bin_number",
+            "fixed_bin_width",
             "glcm_distance",
+            "gray_level_cooccurrence",
             "haralick_features",
             "hard_membership",
+            "ibsi_features",
+            "image_offsets",
+            "marginals",
             "soft_membership",
+            "volume_offsets",
+            "texture_features",
         ]
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glcm_mae.losses.pixel import masked_mse, masked_ssim
 from glcm_mae.losses.texture import DEFAULT_OFFSETS, texture_loss
-from glcm_mae.texture import Offset
+from glcm_mae.texture import Engine, Offset, Scale
 
 TERMS = ("mse", "glcm", "ssim")
 """The terms in the order of the paper's α, β and γ."""
@@ -77,7 +77,9 @@ class Objective:
         levels: Gray-level bins of the GLCM.
         bandwidth: Softness of the bins, in bin widths.
         offsets: Displacements of the GLCM.
+        further_scales: More levels, bandwidths and offsets, whose distances are added.
         symmetric: Count every pair in both directions.
+        engine: How the GLCM distance is computed.
         window: Side of the SSIM window.
         sigma: Standard deviation of the SSIM window.
 
@@ -90,7 +92,9 @@ class Objective:
     levels: int = 32
     bandwidth: float = 0.5
     offsets: tuple[Offset, ...] = DEFAULT_OFFSETS
+    further_scales: tuple[Scale, ...] = ()
     symmetric: bool = False
+    engine: Engine = "fused"
     window: int = 11
     sigma: float = 1.5
 
@@ -118,7 +122,9 @@ class Objective:
                 levels=self.levels,
                 bandwidth=self.bandwidth,
                 offsets=self.offsets,
+                further_scales=self.further_scales,
                 symmetric=self.symmetric,
+                engine=self.engine,
             ),
             "ssim": lambda: (
                 1.0

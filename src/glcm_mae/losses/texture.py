@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from glcm_mae.losses.selection import hidden_patches
-from glcm_mae.texture import Offset, glcm_distance
+from glcm_mae.texture import Engine, Offset, Scale, glcm_distance
 
 DEFAULT_OFFSETS = (Offset(0, 1), Offset(1, 0))
 """The right neighbour and the one below: the paper's H and V."""
@@ -21,7 +21,9 @@ def texture_loss(
     levels: int = 32,
     bandwidth: float = 0.5,
     offsets: Sequence[Offset] = DEFAULT_OFFSETS,
+    further_scales: Sequence[Scale] = (),
     symmetric: bool = False,
+    engine: Engine = "fused",
 ) -> Float[Tensor, ""]:
     """Return the mean GLCM distance between hidden patches and their targets.
 
@@ -35,7 +37,9 @@ def texture_loss(
         levels: Gray-level bins on [0, 1].
         bandwidth: Width of the bins' soft edges, in bin widths.
         offsets: Displacements, each shorter than the patch.
+        further_scales: More levels, bandwidths and offsets; their distances are added.
         symmetric: Count every pair in both directions.
+        engine: ``"fused"``, or ``"dense"`` for the formula as it stands.
 
     Returns:
         A scalar, 0 or more (see :func:`glcm_mae.texture.glcm_distance`).
@@ -57,5 +61,7 @@ def texture_loss(
         levels=levels,
         bandwidth=bandwidth,
         offsets=offsets,
+        further_scales=further_scales,
         symmetric=symmetric,
+        engine=engine,
     )

@@ -1,17 +1,26 @@
 """How far apart two textures are: the distance behind the texture loss."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, cast
+import math
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from glcm_mae.texture.glcm import Offset, cooccurrence, soft_membership, soft_reach
+from glcm_mae.texture.dense import chunked_distance, dense_distance
+from glcm_mae.texture.glcm import Offset, Scale
+from glcm_mae.texture.kernels.fused import fused_distance, lacking
+from glcm_mae.texture.requirements import (
+    require_bandwidth,
+    require_levels,
+    require_offsets,
+)
 
-Measure = Callable[[Tensor, Tensor], Tensor]
+Engine = Literal["fused", "dense"]
+"""How a distance is computed; both give the same."""
 
 
 def glcm_distance(
@@ -21,7 +30,9 @@ def glcm_distance(
     levels: int,
     bandwidth: float,
     offsets: Sequence[Offset],
+    further_scales: Sequence[Scale] = (),
     symmetric: bool = False,
+    engine: Engine = "fused",
 ) -> Float[Tensor, ""]:
     """Compare the textures of predicted and true patches.
 
@@ -31,30 +42,34 @@ def glcm_distance(
     edge there, and its squared excess, averaged over all pixels, is added: so
     the gradient leads every such pixel back, whatever the target.
 
-    This is the dense formula: ``levels`` numbers per pixel and ``levels ** 2`` per
-    patch and offset. It goes through the patches a few at a time, so that these
-    numbers stay in the processor's cache and the memory does not grow with the
-    batch; where a gradient is asked for, it is computed on the way, and one number
-    per pixel is kept for the backward pass. (Second derivatives, and gradients of
-    the target, take the plain way through autograd.)
+    The fused engine never holds a matrix per patch nor the shares of all pixels: a
+    pixel belongs to few gray levels, so a matrix is a sum of small blocks, and distance
+    and gradient are read off it by the same blocks. It runs on the CPU (numba) and on
+    CUDA devices (Triton), in float32 or, on the CPU, float64; elsewhere the dense engine
+    takes its place, with one warning. Both keep one number per pixel for the backward
+    pass. For second derivatives, and for gradients of the target, the dense formula is
+    taken through autograd.
 
     Args:
-        prediction: Patches to judge; may leave ``[0, 1]``.
+        prediction: Patches to judge; may leave ``[0, 1]``. NaN makes the distance NaN.
         target: True patches, in ``[0, 1]``; not checked, a value outside counts
             as the nearest edge.
         levels: Number of gray levels, at least 2.
         bandwidth: Width of the soft bins, positive, in bin widths.
         offsets: Displacements to compare, in pixels.
+        further_scales: More levels, bandwidths and offsets; their distances are added.
         symmetric: Count every pair in both directions, as Haralick does.
+        engine: ``"fused"``, or ``"dense"`` for the formula as it stands.
 
     Returns:
-        A scalar: zero for equal textures, at most 2 for predictions in
+        A scalar: zero for equal textures, at most 2 for each scale and predictions in
         ``[0, 1]``; at least float32, under autocast too.
 
     Raises:
         ValueError: If the shapes differ or have fewer than two axes, if there is
-            no patch, if one input is not of floats, or for the reasons of
-            :func:`soft_membership` and :func:`cooccurrence`.
+            no patch, if one input is not of floats, if the target holds NaN (checked
+            on the CPU), for the reasons of :func:`soft_membership` and
+            :func:`cooccurrence`, or if there is no such engine.
 
     Example:
         >>> stripes = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
@@ -68,78 +83,50 @@ def glcm_distance(
         .. [1] Madan et al., 2025, arXiv:2507.10869
     """
     _require_alike(prediction, target)
+    if engine not in ("fused", "dense"):
+        raise ValueError(f'engine must be "fused" or "dense", got {engine!r}')
+    first = Scale(levels, bandwidth, tuple(offsets))
+    scales = tuple(Scale(k, b, tuple(o)) for k, b, o in (first, *further_scales))
+    for scale in scales:
+        require_levels(scale.levels)
+        require_bandwidth(scale.bandwidth)
+        require_offsets(scale.offsets, *prediction.shape[-2:])
+    with torch.autocast(prediction.device.type, enabled=False):
+        patches, true = _in_one_type(prediction, target)
+        reason = lacking(patches.device.type, patches.dtype) if engine == "fused" else ""
+        if reason:
+            _warn_once(f"the GLCM distance is computed by the dense formula: {reason}")
+        compute = (
+            dense_distance
+            if target.requires_grad
+            else chunked_distance
+            if reason or engine == "dense"
+            else fused_distance
+        )
+        distance = compute(patches, true, scales, symmetric=symmetric)
+    _require_known(distance, target)
+    return distance
+
+
+def _in_one_type(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the patches in a row, in the finer type of the two and at least float32."""
     dtype = torch.promote_types(prediction.dtype, target.dtype)
     dtype = torch.promote_types(dtype, torch.float32)
-    patches = prediction.to(dtype).reshape(-1, *prediction.shape[-2:])
-    true = target.to(dtype).reshape(patches.shape)
-    measure = partial(
-        _dense_distance,
-        levels=levels,
-        bandwidth=bandwidth,
-        offsets=tuple(offsets),
-        symmetric=symmetric,
-    )
-    with torch.autocast(prediction.device.type, enabled=False):
-        if target.requires_grad:
-            return measure(patches, true)
-        chunk = _chunk(patches, levels, bandwidth, len(offsets))
-        return cast("Tensor", _ChunkedDistance.apply(patches, true, measure, chunk))
+    shape = (-1, *prediction.shape[-2:])
+    return prediction.to(dtype).reshape(shape), target.to(dtype).reshape(shape)
 
 
-def _dense_distance(
-    prediction: Float[Tensor, "patches height width"],
-    target: Float[Tensor, "patches height width"],
-    *,
-    levels: int,
-    bandwidth: float,
-    offsets: Sequence[Offset],
-    symmetric: bool,
-) -> Float[Tensor, ""]:
-    predicted, true = (
-        cooccurrence(soft_membership(patches, levels, bandwidth), offsets, symmetric=symmetric)
-        for patches in (prediction, target)
-    )
-    excess = prediction - prediction.clamp(0, 1)
-    return (predicted - true).square().sum((-2, -1)).mean() + excess.square().mean()
+@cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
-def _chunk(patches: Tensor, levels: int, bandwidth: float, offsets: int) -> int:
-    """Return how many patches to take at a time: a few MB of memberships and matrices."""
-    bins = levels + 2 * soft_reach(bandwidth, patches.dtype)
-    numbers = patches[0].numel() * bins + offsets * levels**2
-    budget = 2**20 if patches.device.type == "cpu" else 2**28
-    return max(1, budget // numbers)
-
-
-class _ChunkedDistance(torch.autograd.Function):
-    """Mean of a distance over patches, chunk by chunk, with its gradient on the way."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, prediction: Tensor, target: Tensor, measure: Measure, chunk: int
-    ) -> Tensor:
-        total = prediction.new_zeros(())
-        gradients: list[Tensor] = []
-        wanted = ctx.needs_input_grad[0]
-        for part, true in zip(
-            torch.split(prediction, chunk), torch.split(target, chunk), strict=True
-        ):
-            share = len(part) / len(prediction)
-            with torch.set_grad_enabled(wanted):
-                leaf = part.detach().requires_grad_(wanted)
-                distance = measure(leaf, true) * share
-            if wanted:
-                gradients += torch.autograd.grad(distance, leaf)
-            total += distance.detach()
-        if wanted:
-            ctx.save_for_backward(torch.cat(gradients))
-        return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        (saved,) = ctx.saved_tensors
-        return gradient * saved, None, None, None
+def _require_known(distance: Tensor, target: Tensor) -> None:
+    """Refuse a target with NaN where looking at the distance costs nothing."""
+    if torch.compiler.is_compiling() or distance.device.type != "cpu":
+        return
+    if math.isnan(distance.detach()) and target.isnan().any():
+        raise ValueError("target must not hold NaN, got NaN; fill the missing pixels first")
 
 
 def _require_alike(prediction: Tensor, target: Tensor) -> None:

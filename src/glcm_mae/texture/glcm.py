@@ -13,6 +13,17 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor
 
+from glcm_mae.texture.requirements import (
+    require_bandwidth,
+    require_float,
+    require_gray_levels,
+    require_image,
+    require_levels,
+    require_membership,
+    require_offsets,
+    require_unit_range,
+)
+
 
 class Offset(NamedTuple):
     """Displacement from a reference pixel to its neighbour, in whole pixels.
@@ -34,6 +45,24 @@ class Offset(NamedTuple):
 
     rows: int
     cols: int
+
+
+class Scale(NamedTuple):
+    """How coarsely to look at a texture: soft gray levels, and where they meet.
+
+    Attributes:
+        levels: Number of gray levels on ``[0, 1]``, at least 2.
+        bandwidth: Width of the soft bins' edges, positive, in bin widths.
+        offsets: Displacements to compare, in pixels.
+
+    Example:
+        >>> Scale(levels=32, bandwidth=0.5, offsets=(Offset(0, 1), Offset(1, 0))).levels
+        32
+    """
+
+    levels: int
+    bandwidth: float
+    offsets: tuple[Offset, ...]
 
 
 def hard_membership(
@@ -64,15 +93,15 @@ def hard_membership(
                  [0., 1.],
                  [0., 1.]]])
     """
-    _require_image(image)
-    _require_levels(levels)
+    require_image(image)
+    require_levels(levels)
     dtype = torch.promote_types(image.dtype, torch.float32)
     if image.is_floating_point():
-        _require_unit_range(image)
+        require_unit_range(image)
         level = (image.to(dtype) * levels).long().clamp(max=levels - 1)
     else:
         level = image.long()
-        _require_gray_levels(level, levels)
+        require_gray_levels(level, levels)
     return torch.nn.functional.one_hot(level, levels).to(dtype)
 
 
@@ -115,10 +144,10 @@ def soft_membership(
     References:
         .. [1] Madan et al., 2025, arXiv:2507.10869, eq. 2, and the mirroring of its code
     """
-    _require_image(image)
-    _require_float(image)
-    _require_levels(levels)
-    _require_bandwidth(bandwidth)
+    require_image(image)
+    require_float(image)
+    require_levels(levels)
+    require_bandwidth(bandwidth)
     with torch.autocast(image.device.type, enabled=False):
         image = image.to(torch.promote_types(image.dtype, torch.float32))
         margin = soft_reach(bandwidth, image.dtype)
@@ -144,7 +173,7 @@ def soft_reach(bandwidth: float, dtype: torch.dtype) -> int:
         >>> soft_reach(0.5, torch.float32), soft_reach(1 / 30, torch.float32)
         (8, 1)
     """
-    _require_bandwidth(bandwidth)
+    require_bandwidth(bandwidth)
     return max(1, math.ceil(-math.log(torch.finfo(dtype).eps) * bandwidth))
 
 
@@ -186,8 +215,8 @@ def cooccurrence(
     References:
         .. [1] Haralick et al., 1973, doi:10.1109/TSMC.1973.4309314
     """
-    _require_membership(membership)
-    _require_offsets(offsets, *membership.shape[-3:-1])
+    require_membership(membership)
+    require_offsets(offsets, *membership.shape[-3:-1])
     with torch.autocast(membership.device.type, enabled=False):
         membership = membership.to(torch.promote_types(membership.dtype, torch.float32))
         matrices = torch.stack([_meetings(membership, offset) for offset in offsets], dim=-3)
@@ -229,74 +258,3 @@ def _meetings(
         ..., top + rows : bottom + rows, left + cols : right + cols, :
     ].flatten(-3, -2)
     return reference.mT @ neighbour / reference.shape[-2]
-
-
-def _require_image(image: Tensor) -> None:
-    if image.ndim < 2:
-        raise ValueError(
-            f"image must have at least the axes (height, width), got shape {tuple(image.shape)}"
-        )
-
-
-def _require_float(image: Tensor) -> None:
-    if not image.is_floating_point():
-        raise ValueError(
-            f"image must hold floats in [0, 1], got {image.dtype}; "
-            "divide it by its largest possible value"
-        )
-
-
-def _require_unit_range(image: Tensor) -> None:
-    if image.isnan().any():
-        raise ValueError("image must not hold NaN, got NaN; fill the missing pixels first")
-    outside = image[(image < 0) | (image > 1)]
-    if outside.numel():
-        raise ValueError(
-            f"image must lie in [0, 1], got {outside[0].item():g}; clamp or rescale it first"
-        )
-
-
-def _require_gray_levels(level: Tensor, levels: int) -> None:
-    outside = level[(level < 0) | (level >= levels)]
-    if outside.numel():
-        raise ValueError(
-            f"image must hold gray levels from 0 to {levels - 1}, got {outside[0].item()}; "
-            "raise levels, or pass floats in [0, 1] to have them binned"
-        )
-
-
-def _require_levels(levels: int) -> None:
-    if levels < 2:
-        raise ValueError(f"levels must be at least 2, got {levels}")
-
-
-def _require_bandwidth(bandwidth: float) -> None:
-    if not 0 < bandwidth < math.inf:
-        raise ValueError(
-            f"bandwidth must be positive and finite, in bin widths, got {bandwidth}"
-        )
-
-
-def _require_membership(membership: Tensor) -> None:
-    if membership.ndim < 3:
-        raise ValueError(
-            "membership must have at least the axes (height, width, levels), "
-            f"got shape {tuple(membership.shape)}"
-        )
-
-
-def _require_offsets(offsets: Sequence[Offset], height: int, width: int) -> None:
-    if not offsets:
-        raise ValueError("offsets must hold at least one Offset, got none")
-    for offset in offsets:
-        rows, cols = offset
-        if rows == 0 and cols == 0:
-            raise ValueError(
-                f"offsets must lead to another pixel, got {offset}; "
-                "the pixel to the right is Offset(0, 1)"
-            )
-        if abs(rows) >= height or abs(cols) >= width:
-            raise ValueError(
-                f"offsets must be smaller than the image of {height} x {width} pixels, "
-                f"got {offset}"
-            )

@@ -1,9 +1,11 @@
 """Haralick's fourteen texture features, one function each.
 
 A feature takes normalised co-occurrence matrices ``p`` and gives one number per
-matrix. The eight built on sums and differences of gray levels are here, the six
-built on entropy and dependence in ``information``; ``HARALICK_FEATURES`` names
-all fourteen in Haralick's order.
+matrix. It needs no more than their ``Marginals``, and takes those as well; only
+the fourteenth needs the matrices. The eight built on sums and differences of gray
+levels are here, the six built on entropy and dependence in ``information``;
+``HARALICK_FEATURES`` names all fourteen in Haralick's order. IBSI's further ones
+are in ``ibsi``.
 
 Convention:
     As IBSI has it: levels ``i`` and ``j`` are counted from 1, logarithms are to
@@ -34,23 +36,21 @@ from glcm_mae.texture.information import (
     sum_entropy,
 )
 from glcm_mae.texture.marginals import (
-    Matrices,
+    Cooccurrence,
+    Marginals,
     Scalars,
-    as_probabilities,
-    deviations,
-    difference_histogram,
+    marginals,
     mean,
-    sum_histogram,
     values,
     variance,
 )
 
 
-def angular_second_moment(matrix: Matrices) -> Scalars:
+def angular_second_moment(matrix: Cooccurrence) -> Scalars:
     """Σ p(i, j)²: how few pairs of gray levels make up the texture.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, from ``1 / levels²`` where all pairs are alike to 1
@@ -63,14 +63,14 @@ def angular_second_moment(matrix: Matrices) -> Scalars:
         >>> angular_second_moment(torch.tensor([[0.5, 0.0], [0.0, 0.5]]))
         tensor(0.5000)
     """
-    return as_probabilities(matrix).square().sum((-2, -1))
+    return marginals(matrix).energy
 
 
-def contrast(matrix: Matrices) -> Scalars:
+def contrast(matrix: Cooccurrence) -> Scalars:
     """Σ (i - j)² p(i, j): how strongly neighbours differ.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, in squared levels, from 0 for a flat patch to
@@ -83,15 +83,15 @@ def contrast(matrix: Matrices) -> Scalars:
         >>> contrast(torch.tensor([[0.5, 0.5], [0.0, 0.0]]))
         tensor(0.5000)
     """
-    differences = difference_histogram(as_probabilities(matrix))
+    differences = marginals(matrix).differences
     return (differences * values(differences).square()).sum(-1)
 
 
-def correlation(matrix: Matrices) -> Scalars:
+def correlation(matrix: Cooccurrence) -> Scalars:
     """Σ (i - μ_x) (j - μ_y) p(i, j) / (σ_x σ_y): how linearly neighbours agree.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, from -1 to 1. Where either pixel of the pair has a
@@ -105,23 +105,20 @@ def correlation(matrix: Matrices) -> Scalars:
         >>> correlation(torch.tensor([[0.5, 0.0], [0.0, 0.5]]))
         tensor(1.)
     """
-    p = as_probabilities(matrix)
-    rows, columns = p.sum(-1), p.sum(-2)
-    products = deviations(rows).unsqueeze(-1) * deviations(columns).unsqueeze(-2)
-    row_variance, column_variance = variance(rows), variance(columns)
+    found = marginals(matrix)
+    row_variance, column_variance = variance(found.rows), variance(found.columns)
     flat = (row_variance == 0) | (column_variance == 0)
     # Two roots, for the product of two small variances may underflow.
     row_spread = torch.where(flat, 1.0, row_variance).sqrt()
     column_spread = torch.where(flat, 1.0, column_variance).sqrt()
-    covariance = (p * products).sum((-2, -1))
-    return torch.where(flat, 1.0, covariance / row_spread / column_spread)
+    return torch.where(flat, 1.0, found.covariance / row_spread / column_spread)
 
 
-def sum_of_squares_variance(matrix: Matrices) -> Scalars:
+def sum_of_squares_variance(matrix: Cooccurrence) -> Scalars:
     """Σ (i - μ_x)² p(i, j): how far the reference pixel's level spreads.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, in squared levels, from 0 for a flat patch to
@@ -134,14 +131,14 @@ def sum_of_squares_variance(matrix: Matrices) -> Scalars:
         >>> sum_of_squares_variance(torch.tensor([[0.5, 0.0], [0.0, 0.5]]))
         tensor(0.2500)
     """
-    return variance(as_probabilities(matrix).sum(-1))
+    return variance(marginals(matrix).rows)
 
 
-def inverse_difference_moment(matrix: Matrices) -> Scalars:
+def inverse_difference_moment(matrix: Cooccurrence) -> Scalars:
     """Σ p(i, j) / (1 + (i - j)²): how alike neighbours are.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, from ``1 / (1 + (levels - 1)²)`` to 1 for a flat
@@ -154,15 +151,15 @@ def inverse_difference_moment(matrix: Matrices) -> Scalars:
         >>> inverse_difference_moment(torch.tensor([[0.5, 0.5], [0.0, 0.0]]))
         tensor(0.7500)
     """
-    differences = difference_histogram(as_probabilities(matrix))
+    differences = marginals(matrix).differences
     return (differences / (1 + values(differences).square())).sum(-1)
 
 
-def sum_average(matrix: Matrices) -> Scalars:
+def sum_average(matrix: Cooccurrence) -> Scalars:
     """Σ k p_{x+y}(k): the brightness of a pair, twice that of the patch.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, in levels counted from 1, from 2 for a black patch
@@ -175,17 +172,17 @@ def sum_average(matrix: Matrices) -> Scalars:
         >>> sum_average(torch.tensor([[0.5, 0.0], [0.0, 0.5]]))
         tensor(3.)
     """
-    return mean(sum_histogram(as_probabilities(matrix))) + 2
+    return mean(marginals(matrix).sums) + 2
 
 
-def sum_variance(matrix: Matrices) -> Scalars:
+def sum_variance(matrix: Cooccurrence) -> Scalars:
     """Σ (k - sum average)² p_{x+y}(k): how far the brightness of a pair spreads.
 
     About the sum average, as IBSI has it; Haralick's paper prints the sum entropy
     in its place.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, in squared levels, from 0 for a flat patch to
@@ -198,17 +195,17 @@ def sum_variance(matrix: Matrices) -> Scalars:
         >>> sum_variance(torch.tensor([[0.5, 0.0], [0.0, 0.5]]))
         tensor(1.)
     """
-    return variance(sum_histogram(as_probabilities(matrix)))
+    return variance(marginals(matrix).sums)
 
 
-def difference_variance(matrix: Matrices) -> Scalars:
+def difference_variance(matrix: Cooccurrence) -> Scalars:
     """Σ (k - Σ l p_{x-y}(l))² p_{x-y}(k): how unevenly neighbours differ.
 
     The variance of ``|i - j|``, as IBSI has it; mahotas gives it under
     ``use_x_minus_y_variance=True``.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, in squared levels, from 0 where all neighbours
@@ -221,10 +218,10 @@ def difference_variance(matrix: Matrices) -> Scalars:
         >>> difference_variance(torch.tensor([[0.5, 0.5], [0.0, 0.0]]))
         tensor(0.2500)
     """
-    return variance(difference_histogram(as_probabilities(matrix)))
+    return variance(marginals(matrix).differences)
 
 
-HARALICK_FEATURES: Final[dict[str, Callable[[Tensor], Tensor]]] = {
+_OF_MARGINALS: Final[dict[str, Callable[[Cooccurrence], Tensor]]] = {
     "angular_second_moment": angular_second_moment,
     "contrast": contrast,
     "correlation": correlation,
@@ -238,20 +235,25 @@ HARALICK_FEATURES: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "difference_entropy": difference_entropy,
     "information_correlation_1": information_correlation_1,
     "information_correlation_2": information_correlation_2,
+}
+
+HARALICK_FEATURES: Final[dict[str, Callable[[Cooccurrence], Tensor]]] = {
+    **_OF_MARGINALS,
     "maximal_correlation_coefficient": maximal_correlation_coefficient,
 }
 """The fourteen features by name, in the order of Haralick's paper."""
 
 
-def haralick_features(matrix: Matrices) -> dict[str, Tensor]:
-    """Measure all fourteen features.
+def haralick_features(matrix: Cooccurrence) -> dict[str, Tensor]:
+    """Measure all fourteen features, or the thirteen that marginals settle.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix under each name of ``HARALICK_FEATURES``, in
-        Haralick's order.
+        Haralick's order; of marginals, all but the fourteenth,
+        ``maximal_correlation_coefficient``.
 
     Raises:
         ValueError: If a matrix is not square or does not sum to one.
@@ -261,4 +263,9 @@ def haralick_features(matrix: Matrices) -> dict[str, Tensor]:
         >>> len(features), features["contrast"]
         (14, tensor(0.))
     """
-    return {name: feature(matrix) for name, feature in HARALICK_FEATURES.items()}
+    found = marginals(matrix)
+    features = {name: feature(found) for name, feature in _OF_MARGINALS.items()}
+    if not isinstance(matrix, Marginals):
+        name = "maximal_correlation_coefficient"
+        features[name] = maximal_correlation_coefficient(matrix)
+    return features

@@ -8,20 +8,20 @@ passed on there: every gradient is finite.
 import torch
 
 from glcm_mae.texture.marginals import (
-    Matrices,
+    Cooccurrence,
+    Marginals,
     Scalars,
     as_probabilities,
-    difference_histogram,
     entropy,
-    sum_histogram,
+    marginals,
 )
 
 
-def sum_entropy(matrix: Matrices) -> Scalars:
+def sum_entropy(matrix: Cooccurrence) -> Scalars:
     """H(p_{x+y}): how unpredictable the brightness of a pair is.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, in bits, from 0 for a flat patch to
@@ -34,14 +34,14 @@ def sum_entropy(matrix: Matrices) -> Scalars:
         >>> sum_entropy(torch.tensor([[0.5, 0.0], [0.0, 0.5]]))
         tensor(1.)
     """
-    return entropy(sum_histogram(as_probabilities(matrix)))
+    return entropy(marginals(matrix).sums)
 
 
-def joint_entropy(matrix: Matrices) -> Scalars:
+def joint_entropy(matrix: Cooccurrence) -> Scalars:
     """H(p): how unpredictable a pair of gray levels is.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, in bits, from 0 for a flat patch to
@@ -54,14 +54,14 @@ def joint_entropy(matrix: Matrices) -> Scalars:
         >>> joint_entropy(torch.tensor([[0.25, 0.25], [0.25, 0.25]]))
         tensor(2.)
     """
-    return entropy(as_probabilities(matrix).flatten(-2))
+    return marginals(matrix).entropy
 
 
-def difference_entropy(matrix: Matrices) -> Scalars:
+def difference_entropy(matrix: Cooccurrence) -> Scalars:
     """H(p_{x-y}): how unpredictable the step between neighbours is.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, in bits, from 0 where all neighbours differ alike
@@ -74,17 +74,17 @@ def difference_entropy(matrix: Matrices) -> Scalars:
         >>> difference_entropy(torch.tensor([[0.5, 0.5], [0.0, 0.0]]))
         tensor(1.)
     """
-    return entropy(difference_histogram(as_probabilities(matrix)))
+    return entropy(marginals(matrix).differences)
 
 
-def information_correlation_1(matrix: Matrices) -> Scalars:
+def information_correlation_1(matrix: Cooccurrence) -> Scalars:
     """(H(p) - H(p_x p_y)) / max(H(p_x), H(p_y)): what neighbours tell of each other.
 
     The numerator is minus the mutual information: Haralick's HXY1 and HXY2 are
     both ``H(p_x) + H(p_y)``.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, from -1 where each pixel settles the other to 0
@@ -98,20 +98,20 @@ def information_correlation_1(matrix: Matrices) -> Scalars:
         >>> information_correlation_1(torch.tensor([[0.5, 0.0], [0.0, 0.5]]))
         tensor(-1.)
     """
-    p = as_probabilities(matrix)
-    largest = torch.maximum(entropy(p.sum(-1)), entropy(p.sum(-2)))
+    found = marginals(matrix)
+    largest = torch.maximum(entropy(found.rows), entropy(found.columns))
     flat = largest == 0
-    ratio = -_mutual_information(p) / torch.where(flat, 1.0, largest)
+    ratio = -_mutual_information(found) / torch.where(flat, 1.0, largest)
     return torch.where(flat, 0.0, ratio.clamp(max=0))
 
 
-def information_correlation_2(matrix: Matrices) -> Scalars:
+def information_correlation_2(matrix: Cooccurrence) -> Scalars:
     """√(1 - exp(-2 (H(p_x p_y) - H(p)))): the same on the scale of a correlation.
 
     Entropies in bits stand under the natural exponential, as IBSI has it.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
 
     Returns:
         One number per matrix, from 0 where the pixels are independent, as in a
@@ -126,13 +126,13 @@ def information_correlation_2(matrix: Matrices) -> Scalars:
         >>> information_correlation_2(torch.tensor([[0.5, 0.0], [0.0, 0.5]]))
         tensor(0.9299)
     """
-    information = _mutual_information(as_probabilities(matrix))
+    information = _mutual_information(marginals(matrix))
     dependent = information > 0
     share = -torch.expm1(-2 * torch.where(dependent, information, 1.0))
     return torch.where(dependent, share.sqrt(), 0.0)
 
 
-def maximal_correlation_coefficient(matrix: Matrices) -> Scalars:
+def maximal_correlation_coefficient(matrix: Cooccurrence) -> Scalars:
     """√(second largest eigenvalue of Q): the best correlation of relabelled levels.
 
     ``Q(i, k) = Σ_j p(i, j) p(k, j) / (p_x(i) p_y(j))``; its root is taken as the
@@ -140,7 +140,7 @@ def maximal_correlation_coefficient(matrix: Matrices) -> Scalars:
     never complex. mahotas' fourteenth feature is another quantity.
 
     Args:
-        matrix: Co-occurrence matrices, each summing to one.
+        matrix: Co-occurrence matrices, each summing to one; marginals do not do.
 
     Returns:
         One number per matrix, from 0 where the pixels are independent to 1. Where
@@ -150,11 +150,17 @@ def maximal_correlation_coefficient(matrix: Matrices) -> Scalars:
 
     Raises:
         ValueError: If a matrix is not square or does not sum to one.
+        TypeError: If marginals are given.
 
     Example:
         >>> maximal_correlation_coefficient(torch.tensor([[0.4, 0.1], [0.1, 0.4]]))
         tensor(0.6000)
     """
+    if isinstance(matrix, Marginals):
+        raise TypeError(
+            "matrix must be the co-occurrence matrix itself for the maximal correlation "
+            "coefficient, got Marginals; they do not settle it"
+        )
     p = as_probabilities(matrix)
     rows, columns = p.sum(-1, keepdim=True), p.sum(-2, keepdim=True)
     flat = ((rows > 0).sum((-2, -1)) == 1) | ((columns > 0).sum((-2, -1)) == 1)
@@ -165,6 +171,6 @@ def maximal_correlation_coefficient(matrix: Matrices) -> Scalars:
     return torch.where(flat, 1.0, second)
 
 
-def _mutual_information(p: Matrices) -> Scalars:
+def _mutual_information(found: Marginals) -> Scalars:
     """H(p_x) + H(p_y) - H(p), in bits; rounding may take it a little below zero."""
-    return entropy(p.sum(-1)) + entropy(p.sum(-2)) - entropy(p.flatten(-2))
+    return entropy(found.rows) + entropy(found.columns) - found.entropy

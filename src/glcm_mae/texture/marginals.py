@@ -1,8 +1,10 @@
 """The distributions inside a co-occurrence matrix, and what is measured on them.
 
 Everything here is plain probability; what it says about texture is in
-``haralick``.
+``haralick`` and ``ibsi``.
 """
+
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -11,6 +13,43 @@ from torch import Tensor
 Matrices = Float[Tensor, "*batch levels levels"]
 Histograms = Float[Tensor, "*batch values"]
 Scalars = Float[Tensor, "*batch"]
+
+
+class Marginals(NamedTuple):
+    """All that the features need of a co-occurrence matrix, Haralick's fourteenth excepted.
+
+    A matrix of 256 levels holds 65,536 numbers, its marginals 1,279; so they may
+    be had from counted pairs without writing the matrix down.
+
+    Convention:
+        ``x`` is the level of the reference pixel, ``y`` that of its neighbour, both
+        counted from 0; a distribution starts at the value 0.
+
+    Attributes:
+        rows: Distribution of x, over ``levels`` values.
+        columns: Distribution of y, over ``levels`` values.
+        sums: Distribution of x + y, over ``2 * levels - 1`` values.
+        differences: Distribution of ``|x - y|``, over ``levels`` values.
+        energy: Sum of the squared probabilities.
+        largest: Largest probability.
+        entropy: Entropy of the matrix, in bits.
+        covariance: Covariance of x and y, in squared levels. It follows from the
+            distributions, but not to the last digits: where one pixel varies far
+            more than the other, rounding would outweigh it.
+    """
+
+    rows: Float[Tensor, "... levels"]
+    columns: Float[Tensor, "... levels"]
+    sums: Float[Tensor, "... sums"]
+    differences: Float[Tensor, "... levels"]
+    energy: Float[Tensor, "..."]
+    largest: Float[Tensor, "..."]
+    entropy: Float[Tensor, "..."]
+    covariance: Float[Tensor, "..."]
+
+
+Cooccurrence = Matrices | Marginals
+"""What a feature is measured on: the matrices, or their marginals."""
 
 # A matrix of counts is far from this, one rounded to bfloat16 is well within.
 _SUM_TOLERANCE = 1e-2
@@ -51,6 +90,41 @@ def as_probabilities(matrix: Matrices) -> Matrices:
             f"got {stray[0].item():g}; divide each matrix by its sum"
         )
     return matrix / total
+
+
+def marginals(matrix: Cooccurrence) -> Marginals:
+    """Reduce co-occurrence matrices to what the features need of them.
+
+    Args:
+        matrix: Co-occurrence matrices, each summing to one, or their marginals.
+
+    Returns:
+        The marginals of each matrix, differentiable, in at least float32; marginals
+        are given back as they are.
+
+    Raises:
+        ValueError: If a matrix is not square or does not sum to one.
+
+    Example:
+        >>> found = marginals(torch.tensor([[0.5, 0.5], [0.0, 0.0]]))
+        >>> found.rows, found.columns, found.sums
+        (tensor([1., 0.]), tensor([0.5000, 0.5000]), tensor([0.5000, 0.5000, 0.0000]))
+    """
+    if isinstance(matrix, Marginals):
+        return matrix
+    p = as_probabilities(matrix)
+    rows, columns = p.sum(-1), p.sum(-2)
+    moments = (p * deviations(columns).unsqueeze(-2)).sum(-1)
+    return Marginals(
+        rows=rows,
+        columns=columns,
+        sums=sum_histogram(p),
+        differences=difference_histogram(p),
+        energy=p.square().sum((-2, -1)),
+        largest=p.amax((-2, -1)),
+        entropy=entropy(p.flatten(-2)),
+        covariance=(moments * deviations(rows)).sum(-1),
+    )
 
 
 def sum_histogram(matrix: Matrices) -> Histograms:

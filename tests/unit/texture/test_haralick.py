@@ -1,9 +1,9 @@
-"""The fourteen features against two libraries, the IBSI phantom, and by hand."""
+"""The fourteen features against two libraries, and by hand; IBSI's values are in test_ibsi."""
 
-import inspect
 import math
 import re
 
+import jaxtyping
 import mahotas.features
 import numpy as np
 import pytest
@@ -96,40 +96,6 @@ def test_equals_scikit_image(name: str, theirs: str, symmetric: bool) -> None:
     if theirs == "entropy":
         expected = expected / math.log(2)  # scikit-image takes natural logarithms
     np.testing.assert_allclose(HARALICK_FEATURES[name](matrices), expected, rtol=1e-12)
-
-
-# The digital phantom of IBSI (arXiv:1612.07003, sec. 5.1); 0 lies outside its mask.
-PHANTOM = [
-    [[1, 4, 4, 1, 1], [1, 4, 6, 1, 1], [4, 1, 6, 4, 1], [4, 4, 6, 4, 1]],
-    [[1, 4, 4, 1, 1], [1, 1, 6, 1, 1], [0, 1, 3, 1, 1], [4, 4, 6, 1, 1]],
-    [[1, 4, 4, 0, 0], [1, 1, 1, 1, 1], [1, 1, 0, 1, 1], [1, 1, 6, 1, 1]],
-    [[1, 4, 4, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [1, 1, 6, 1, 1]],
-]
-# Its reference values, features averaged over slices and directions ("2D, averaged").
-PHANTOM_FEATURES = {
-    "angular_second_moment": 0.368,
-    "contrast": 5.28,
-    "correlation": -0.0121,
-    "sum_of_squares_variance": 2.69,
-    "inverse_difference_moment": 0.619,
-    "sum_average": 4.28,
-    "sum_variance": 5.47,
-    "sum_entropy": 1.60,
-    "joint_entropy": 2.05,
-    "difference_variance": 2.90,
-    "difference_entropy": 1.40,
-    "information_correlation_1": -0.155,
-    "information_correlation_2": 0.487,
-}
-
-
-@pytest.mark.parametrize("name", PHANTOM_FEATURES)
-def test_equals_the_reference_values_of_ibsi(name: str) -> None:
-    levels_with_outside = hard_membership(torch.tensor(PHANTOM), 7).double()
-    matrices = cooccurrence(levels_with_outside, DIRECTIONS, symmetric=True)[..., 1:, 1:]
-    matrices = matrices / matrices.sum((-2, -1), keepdim=True)
-    average = HARALICK_FEATURES[name](matrices).mean().item()
-    assert f"{average:.3g}" == f"{PHANTOM_FEATURES[name]:.3g}"
 
 
 def test_the_worked_image_of_haralick_by_hand() -> None:
@@ -340,11 +306,9 @@ def test_autocast_changes_nothing(name: str) -> None:
 def test_errors(
     monkeypatch: pytest.MonkeyPatch, name: str, matrix: torch.Tensor, message: str
 ) -> None:
-    feature = inspect.unwrap(HARALICK_FEATURES[name])
-    checked = feature.__globals__["as_probabilities"]
-    monkeypatch.setitem(feature.__globals__, "as_probabilities", inspect.unwrap(checked))
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        feature(matrix)
+        HARALICK_FEATURES[name](matrix)
 
 
 def test_joint_entropy_does_not_fear_empty_pairs() -> None:

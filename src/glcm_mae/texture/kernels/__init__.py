@@ -1,0 +1,1 @@
+"""The fused engine of the GLCM distance: one kernel per kind of device."""
