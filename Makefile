@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-fast lint format docs bench clean setup
+.PHONY: demo test test-fast lint format docs bench clean clean-loops setup
 .DEFAULT_GOAL := help
 
 help:
@@ -52,5 +52,9 @@ docs: $(STAMP)
 bench: $(STAMP)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-clean:
+# What numba compiled; it does not notice when a loop that another one calls has changed.
+clean-loops:
+	find src -name "*.nb[ci]" -delete
+
+clean: clean-loops
 	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -45,7 +45,11 @@ def real_or_synthetic(count: int) -> tuple[str, list[Image]]:
     beside = Path(__file__).resolve().parents[1].parent / "shared" / "data"
     manifest = (Path(root) if root else beside) / "busi" / "manifest.csv"
     if not manifest.is_file():
-        return "phantoms", [make_phantom(seed % 2, SIZE, seed)[0] for seed in range(count)]
+        return "phantoms", [
+            make_phantom(kind, size=SIZE, seed=(5, seed)).image
+            for seed in range(count // 2)
+            for kind in ("fine", "coarse")
+        ]
     table = read_table(manifest, labelled=False)
     rows = np.linspace(0, len(table) - 1, count).astype(int)
     return "BUSI", [fit_image(read_image(table.file(n)), SIZE, "crop")[0] for n in rows]
@@ -54,19 +58,24 @@ def real_or_synthetic(count: int) -> tuple[str, list[Image]]:
 def ours(levels: int) -> Task:
     recipe = Recipe(levels, "range", None, (1,), (0, 45, 90, 135), True, "averaged", "haralick")
 
+    return in_threads(lambda images: measure([recipe.tally(image) for image in images], recipe))
+
+
+def in_threads(work: Callable[[list[Image]], object]) -> Task:
+    """Give each thread its part of the images; one thread is the program's own."""
+
     def run(images: list[Image], threads: int) -> None:
+        if threads == 1:
+            work(images)
+            return
         with ThreadPoolExecutor(threads) as pool:
-            measure(list(pool.map(recipe.tally, images)), recipe)
+            list(pool.map(work, [images[first::threads] for first in range(threads)]))
 
     return run
 
 
-def in_pool(work: Callable[[Image], object]) -> Task:
-    def run(images: list[Image], threads: int) -> None:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, images))
-
-    return run
+def one_by_one(work: Callable[[Image], object]) -> Task:
+    return in_threads(lambda images: [work(image) for image in images])
 
 
 def as_levels(image: Image, levels: int) -> Image:
@@ -79,11 +88,11 @@ def scikit_image(levels: int) -> Task:
         matrix = graycomatrix(gray, [1], RADIANS, levels=levels, symmetric=True, normed=True)
         return [graycoprops(matrix, name) for name in PROPERTIES]
 
-    return in_pool(work)
+    return one_by_one(work)
 
 
 def mahotas_haralick(levels: int, *, fourteen: bool) -> Task:
-    return in_pool(
+    return one_by_one(
         lambda image: mahotas.features.haralick(
             as_levels(image, levels), compute_14th_feature=fourteen
         ).mean(axis=0)
@@ -102,7 +111,7 @@ def pyradiomics(levels: int) -> Task:
         extractor.enableAllFeatures()
         return extractor.execute()
 
-    return in_pool(work)
+    return one_by_one(work)
 
 
 def competitors(levels: int) -> dict[str, Task]:

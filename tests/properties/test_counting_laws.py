@@ -121,7 +121,7 @@ def test_one_pass_gives_the_marginals_and_the_maximal_correlation(
 ) -> None:
     whole = counts.astype(np.float64) + (counts.T if symmetric else 0)
     matrix = torch.from_numpy(whole / whole.sum())[None]
-    found, correlation = Tally.of(counts[None].copy(), symmetric=symmetric).marginals()
+    found, correlation = Tally.of_tables(counts[None].copy(), symmetric=symmetric).marginals()
     for ours, dense in zip(found, marginals(matrix), strict=True):
         torch.testing.assert_close(ours, dense, rtol=1e-11, atol=1e-12)
     expected = maximal_correlation_coefficient(matrix)

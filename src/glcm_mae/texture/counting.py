@@ -14,9 +14,11 @@ from jaxtyping import Float64, Real, Shaped
 from torch import Tensor
 
 from glcm_mae.texture.discretisation import (
+    Bins,
     Pixels,
     as_arrays,
     place_in_bins,
+    refuse_stray,
     require_levels,
     unit_bins,
 )
@@ -199,12 +201,14 @@ class Plan(NamedTuple):
         targets: Table of each slice and way, with ways to spare that go to the last table;
             shape (slices, a multiple of four).
         tables: Number of tables that count.
+        steps: The ways as an array, with those to spare, which lead nowhere.
     """
 
     ways: tuple[VolumeOffset, ...]
     reach: tuple[int, int, int]
     targets: Pixels
     tables: int
+    steps: Pixels
 
     @classmethod
     def of(cls, ways: Sequence[VolumeOffset], places: Pixels) -> "Plan":
@@ -218,8 +222,10 @@ class Plan(NamedTuple):
         tables = int(places.max()) + 1
         targets = np.full((slices, count + -count % 4), tables, np.int64)
         targets[:, :count] = places
+        steps = np.zeros((targets.shape[1], 3), np.int64)
+        steps[:count] = ways
         depth, rows, cols = (max(abs(way[axis]) for way in ways) for axis in range(3))
-        return cls(tuple(ways), (depth, rows, cols), targets, tables)
+        return cls(tuple(ways), (depth, rows, cols), targets, tables, steps)
 
     def require_fit(self, shape: Sequence[int]) -> None:
         """Refuse ways that lead out of the volume from everywhere.
@@ -254,13 +260,8 @@ def count_tables(padded: Pixels, levels: int, plan: Plan) -> Pixels:
     """
     from glcm_mae.texture import tallies  # numba takes a second
 
-    depth, rows, cols = padded.shape
-    s, r, c = plan.reach
-    shape = (depth - 2 * s, rows - 2 * r, cols - 2 * c)
-    steps = np.zeros(plan.targets.shape[1], np.int64)  # the spare ways lead nowhere
-    steps[: len(plan.ways)] = [(way[0] * rows + way[1]) * cols + way[2] for way in plan.ways]
     counts = np.zeros((plan.tables + 1, levels + 1, levels + 1), np.uint32)
-    tallies.count_pairs(padded, shape, plan.reach, steps, plan.targets, counts, levels + 1)
+    tallies.count_pairs(padded, plan.reach, plan.steps, plan.targets, counts, levels + 1)
     return counts[: plan.tables, :levels, :levels]
 
 
@@ -283,8 +284,43 @@ class Tally(NamedTuple):
     scalars: Pixels
 
     @classmethod
-    def of(cls, tables: Pixels, *, symmetric: bool) -> "Tally":
-        """Reduce tables of counts in one pass; they are used up.
+    def of(
+        cls, pixels: Pixels, inside: Pixels, bins: Bins, plan: Plan, *, symmetric: bool
+    ) -> "Tally":
+        """Bin the pixels of one image or volume, count their pairs, reduce the tables.
+
+        Args:
+            pixels: Gray values, shape (slices, height, width).
+            inside: Whether a pixel counts; of no pixel at all, if every one does.
+            bins: How a value becomes a level.
+            plan: What to count into which table.
+            symmetric: Whether to count every pair in both directions.
+
+        Raises:
+            ValueError: If a pixel that counts is NaN or outside ``[0, 1]``, for the bins
+                of that.
+        """
+        from glcm_mae.texture import tallies  # numba takes a second
+
+        found = cls._empty(plan.tables, bins.levels)
+        if tallies.tally(
+            pixels,
+            inside,
+            bins[:6],
+            bins.levels,
+            plan.reach,
+            plan.steps,
+            plan.targets,
+            symmetric,
+            *found,
+            tallies.LANES,
+        ):
+            refuse_stray(pixels, inside if inside.size else np.ones(pixels.shape, np.bool_))
+        return found
+
+    @classmethod
+    def of_tables(cls, tables: Pixels, *, symmetric: bool) -> "Tally":
+        """Reduce tables that are counted already; they are used up.
 
         Args:
             tables: Counts, shape (tables, levels, levels).
@@ -292,10 +328,14 @@ class Tally(NamedTuple):
         """
         from glcm_mae.texture import tallies  # numba takes a second
 
-        count, levels = tables.shape[:2]
+        found = cls._empty(*tables.shape[:2])
+        tallies.reduce_tables(tables, symmetric, *found, tallies.LANES)
+        return found
+
+    @classmethod
+    def _empty(cls, count: int, levels: int) -> "Tally":
         rows, columns, differences = np.zeros((3, count, levels))
         sums, scalars = np.zeros((count, 2 * levels - 1)), np.zeros((count, 6))
-        tallies.reduce_tables(tables, symmetric, rows, columns, sums, differences, scalars)
         return cls(rows, columns, sums, differences, scalars)
 
     def occupied(self) -> "Tally":

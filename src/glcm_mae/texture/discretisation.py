@@ -156,7 +156,8 @@ def unit_bins(pixels: Pixels, inside: Pixels, levels: int) -> Bins:
     return Bins(0.0, 1.0, 1.0, 0.0, -math.inf, math.inf, levels)
 
 
-def _refuse_stray(pixels: Pixels, inside: Pixels) -> None:
+def refuse_stray(pixels: Pixels, inside: Pixels) -> None:
+    """Refuse an image that is known to hold NaN, or values outside ``[0, 1]``."""
     low, high = _extremes(pixels, inside)
     stray = low if low < 0 else high
     raise ValueError(f"image must lie in [0, 1], got {stray:g}; clamp or rescale it first")
@@ -354,7 +355,7 @@ def place_in_bins(
     shape = tuple(n + 2 * more for n, more in zip(pixels.shape, margin, strict=True))
     levels = np.empty(shape, np.uint16)
     if tallies.place_in_bins(pixels, inside, *bins[:6], bins.levels - 1, levels):
-        _refuse_stray(pixels, inside)
+        refuse_stray(pixels, inside)
     return levels
 
 

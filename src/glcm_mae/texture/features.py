@@ -16,7 +16,6 @@ from glcm_mae.texture.counting import (
     Plan,
     Tally,
     VolumeOffset,
-    count_tables,
     image_offsets,
     volume_offsets,
 )
@@ -26,7 +25,6 @@ from glcm_mae.texture.discretisation import (
     Pixels,
     as_arrays,
     number_bins,
-    place_in_bins,
     require_levels,
     unit_bins,
     width_bins,
@@ -128,6 +126,9 @@ def texture_features(
     return measure([recipe.tally(image, mask)], recipe)[0]
 
 
+_WHOLE = np.ones((0, 0, 0), np.bool_)  # tells the loops that every pixel counts
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What :func:`texture_features` is told besides the image, checked once.
@@ -182,9 +183,8 @@ class Recipe:
             pixels, inside = _crop(pixels, inside)
         plan = _plan(self.aggregation, self.distances, self.angles, axes, len(pixels))
         plan.require_fit(np.shape(image) if axes == 3 else (1, *np.shape(image)))
-        padded = place_in_bins(pixels, inside, bins, plan.reach)
-        counts = count_tables(padded, bins.levels, plan)
-        found = Tally.of(counts, symmetric=self.symmetric).occupied()
+        region = _WHOLE if mask is None else inside
+        found = Tally.of(pixels, region, bins, plan, symmetric=self.symmetric).occupied()
         if len(found.rows) == 0:
             raise EmptyRegionError(
                 "mask must hold both pixels of at least one pair, got "

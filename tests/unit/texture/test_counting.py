@@ -113,7 +113,7 @@ def test_tallied_tables_have_the_marginals_of_the_matrices(
     tensor = torch.from_numpy(image)
     counts = gray_level_cooccurrence(tensor, levels, offsets, normalised=False)
     matrices = gray_level_cooccurrence(tensor, levels, offsets, symmetric=symmetric)
-    tally = Tally.of(counts.numpy().astype(np.uint32), symmetric=symmetric)
+    tally = Tally.of_tables(counts.numpy().astype(np.uint32), symmetric=symmetric)
     found, correlation = tally.marginals()
     for name, ours, dense in zip(found._fields, found, marginals(matrices), strict=True):
         torch.testing.assert_close(ours, dense, rtol=1e-12, atol=1e-14, msg=name)
@@ -136,10 +136,10 @@ def test_tallied_tables_have_the_marginals_of_the_matrices(
 )
 def test_maximal_correlation_of_special_tables(table: list[list[int]], expected: float) -> None:
     counts = np.array([table], dtype=np.uint32)
-    got = Tally.of(counts.copy(), symmetric=False).marginals()[1].item()
+    got = Tally.of_tables(counts.copy(), symmetric=False).marginals()[1].item()
     assert got == pytest.approx(expected, abs=1e-6)
     if np.array_equal(counts[0], counts[0].T):
-        got = Tally.of(counts, symmetric=True).marginals()[1].item()
+        got = Tally.of_tables(counts, symmetric=True).marginals()[1].item()
         assert got == pytest.approx(expected, abs=1e-6)
 
 
