@@ -12,6 +12,9 @@ install_import_hook(
     ["glcm_mae.texture", "glcm_mae.losses", "glcm_mae.model"], "beartype.beartype"
 )
 
+# These make golden files, with libraries that the project does not install.
+collect_ignore_glob = ["golden/make_*.py"]
+
 settings.register_profile(
     "glcm-mae",
     deadline=None,
