@@ -259,6 +259,7 @@ print("whole")
 """
 
 
+@pytest.mark.slow
 def test_compiles_whole_with_value_and_gradient_under_autocast() -> None:
     # In a process of its own: the compiler cannot see through the tests' type checks.
     done = subprocess.run(
