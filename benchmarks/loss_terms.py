@@ -1,8 +1,7 @@
-"""What the loss terms cost: forward and backward over the hidden patches of one image.
+"""What the SSIM term costs: forward and backward over the hidden patches of one image.
 
-Each line is a ratio of two ways measured in turn in this one run:
-the GLCM distance patch by patch group against all patches at once, and the SSIM
-window as a matrix product against a convolution.
+The Gaussian window as a matrix product against a convolution, a ratio of two ways measured in
+turn in this one run. (The GLCM term: fused_distance.py.)
 
     python benchmarks/loss_terms.py [--threads 2]
 """
@@ -16,11 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from glcm_mae.losses import masked_ssim
-from glcm_mae.texture import Offset, glcm_distance
-from glcm_mae.texture.distance import _dense_distance
 
 PATCHES, SIDE = 147, 16  # the hidden patches of a 224 x 224 image at 75 %
-OFFSETS = (Offset(0, 1), Offset(1, 0))
 
 
 def seconds(step: Callable[[], object], rounds: int) -> float:
@@ -65,13 +61,6 @@ def main() -> None:
     torch.set_num_threads(parser.parse_args().threads)
     torch.manual_seed(0)
     target = torch.rand(PATCHES, SIDE, SIDE)
-    for levels, bandwidth in ((32, 0.5), (256, 1 / 30)):
-        settings = {"levels": levels, "bandwidth": bandwidth, "offsets": OFFSETS}
-        compare(
-            f"GLCM distance, {levels} levels, bandwidth {bandwidth:.3g}, whole against chunks",
-            lambda x, s=settings: glcm_distance(x, target, **s),
-            lambda x, s=settings: _dense_distance(x, target, symmetric=False, **s),
-        )
     mask = torch.ones(PATCHES, 1, dtype=torch.bool)
     compare(
         "SSIM, convolution against matrix product",
