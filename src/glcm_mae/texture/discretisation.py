@@ -20,6 +20,8 @@ import torch
 from jaxtyping import Int64, Real, Shaped
 from torch import Tensor
 
+from glcm_mae.texture import requirements
+
 Pixels = npt.NDArray[Any]
 
 MOST_LEVELS = 4096
@@ -330,8 +332,7 @@ def require_levels(levels: int) -> None:
     Raises:
         ValueError: If it is not from 2 to 4096.
     """
-    if levels < 2:
-        raise ValueError(f"levels must be at least 2, got {levels}")
+    requirements.require_levels(levels)
     if levels > MOST_LEVELS:
         raise ValueError(f"levels must be at most {MOST_LEVELS}, got {levels}")
 
