@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Without bytecode every process would compile PyTorch anew, which takes ten seconds or more.
+unexport PYTHONDONTWRITEBYTECODE
+# Processes that run the tests: one for each core.
+WORKERS ?= logical
 
 .PHONY: demo test test-fast lint format docs bench clean clean-loops setup
 .DEFAULT_GOAL := help
@@ -30,10 +34,10 @@ demo: $(STAMP)
 	$(BIN)/glcm-mae demo --resume
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -27,8 +27,7 @@ import torch
 from skimage.feature import graycomatrix, graycoprops
 
 from glcm_mae import read_image, read_table
-from glcm_mae.data import make_phantom
-from glcm_mae.data.images import fit_image
+from glcm_mae.data import fit_image, make_phantom
 from glcm_mae.texture.features import Recipe, measure
 
 SIZE = 224

@@ -1,6 +1,8 @@
 """What all tests share: types checked at run time, laws tried the same way, real data."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("glcm-mae")
+
+
+_HOME = tempfile.mkdtemp(prefix="glcm-mae-tests-")
+os.environ["GLCM_MAE_CACHE"] = f"{_HOME}/cache"  # never the user's own
+os.environ["GLCM_MAE_KEY"] = f"{_HOME}/key"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glcm_mae.assembly import build_autoencoder, build_objective, load_table
-from glcm_mae.config import DataConfig, LossesConfig, ModelConfig, ReconstructConfig
+from glcm_mae.assembly import build_autoencoder, build_objective, holds_policy, policy_of
+from glcm_mae.config import LossesConfig, ModelConfig, ReconstructConfig
 from glcm_mae.data import LoadedImages
 from glcm_mae.data.batches import Batch, plain_batches
 from glcm_mae.data.randomness import Stream, counted_generator
 from glcm_mae.devices import choose_device
 from glcm_mae.errors import InputError
+from glcm_mae.intake import cache_folder, list_images, read_listed
 from glcm_mae.losses.objective import TERMS
 from glcm_mae.model import MaskedAutoencoder, Reconstruction, random_mask
 from glcm_mae.pictures import draw_reconstructions
@@ -77,15 +78,17 @@ class _Subject:
         path = config.run / "checkpoints" / "last.safetensors"
         checkpoint = load_checkpoint(path, torch.device("cpu"))
         facts = checkpoint.facts
-        if not {"model", "losses", "fit"} <= facts.keys():
+        if "losses" not in facts or not holds_policy(facts):
             raise InputError(f"{path}: not one of a pre-training; give its run folder")
         settings, losses = ModelConfig(**facts["model"]), LossesConfig(**facts["losses"])
         # A run without SSIM may hold a window that its patches could not: measure with less.
         window = min(losses.ssim.window, settings.patch_size - 1 + settings.patch_size % 2)
         ssim = losses.ssim.model_copy(update={"window": window})
         losses = losses.model_copy(update={"ssim": ssim})
-        data = DataConfig(table=config.table, fit=facts["fit"], on_error=config.on_error)
-        images = load_table(data, settings, labelled=False)
+        policy = policy_of(facts)
+        table = list_images(config, labelled=False, axis=policy.axis)
+        cache = cache_folder(config.cache)
+        images = read_listed(table, policy, cache=cache, on_error=config.on_error)
         model = build_autoencoder(settings, seed=0)
         model.load_state_dict(checkpoint.group("model"))
         device = choose_device(config.device)
@@ -115,7 +118,7 @@ class _Subject:
             for batch, reconstruction in self.reconstructions(count, BATCH):
                 for index, row in enumerate(batch.rows):
                     one = slice(index, index + 1)
-                    found[self.images.table.paths[row]] = self._measures(
+                    found[self.images.table.name(row)] = self._measures(
                         reconstruction.prediction[one].clamp(0, 1),
                         batch.images[one],
                         reconstruction.mask[one],

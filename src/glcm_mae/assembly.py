@@ -1,53 +1,24 @@
-"""From settings to the things they describe: images, models, objective, weights."""
+"""From settings to what is trained: models, objective, weights."""
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from glcm_mae.config import DataConfig, FinetuningConfig, LossesConfig, ModelConfig
-from glcm_mae.data import ImageTable, LoadedImages, file_hashes, load_images, read_table
-from glcm_mae.data.assignments import read_assignment
+from glcm_mae.config import FinetuningConfig, LossesConfig, ModelConfig
+from glcm_mae.data import ImageTable, ReadingPolicy, file_hashes
 from glcm_mae.data.randomness import Stream, counted_seed
 from glcm_mae.errors import InputError
 from glcm_mae.losses.objective import Objective
 from glcm_mae.model import Classifier, Encoder, MaskedAutoencoder, build_encoder
-from glcm_mae.progress import Meter, say
 from glcm_mae.runs import Checkpoint, load_checkpoint, save_checkpoint, write_atomically
 from glcm_mae.texture import Offset, Scale
 
 ENCODER_FILE = "encoder.safetensors"
 IMAGES_FILE = "images.csv"
-
-
-def load_table(data: DataConfig, model: ModelConfig, *, labelled: bool) -> LoadedImages:
-    """Read, fit and keep all images of a table; say what was skipped.
-
-    Raises:
-        InputError: If the table or one of its images is bad.
-    """
-    table = read_table(data.table, labelled=labelled)
-    with Meter("reading images", total=len(table)) as meter:
-        images = load_images(
-            table,
-            size=model.image_size,
-            channels=model.channels,
-            fit=data.fit,
-            on_error=data.on_error,
-            progress=lambda done, _: meter.advance(done - meter.done),
-        )
-    for path, reason in images.skipped:
-        say(f"skipped {path}: {reason}")
-    say(f"{len(images.table)} images read, {len(images.skipped)} skipped")
-    return images
-
-
-def splits_of(table: ImageTable, data: DataConfig) -> tuple[str, ...]:
-    """Return the part of every image: by ``data.split``, else by the table's own column."""
-    return read_assignment(data.split, table) if data.split else table.splits
 
 
 def build_autoencoder(model: ModelConfig, *, seed: int) -> MaskedAutoencoder:
@@ -132,7 +103,27 @@ def settings_of(weights: Path) -> dict[str, Any]:
         InputError: If the file is missing or damaged.
     """
     facts = _read_encoder(weights).facts
-    return {"model": facts["model"], "data": {"fit": facts["fit"]}}
+    policy = policy_of(facts)
+    kept = ("window", "percentiles", "axis", "fit", "depth")
+    return {"model": facts["model"], "data": {name: policy.facts()[name] for name in kept}}
+
+
+def policy_of(facts: Mapping[str, Any]) -> ReadingPolicy:
+    """Return how images were read for a checkpoint, from its facts.
+
+    Checkpoints of version 0.1.0 hold only ``fit``, for there was only one gray-level policy.
+    """
+    if "reading" in facts:
+        return ReadingPolicy.from_facts(facts["reading"])
+    model = facts["model"]
+    return ReadingPolicy(
+        channels=model["channels"], size=tuple(model["image_size"]), fit=facts["fit"]
+    )
+
+
+def holds_policy(facts: Mapping[str, Any]) -> bool:
+    """Say whether the facts of a checkpoint tell how images were read."""
+    return "model" in facts and ("reading" in facts or "fit" in facts)
 
 
 def _read_encoder(weights: Path) -> Checkpoint:
@@ -140,19 +131,22 @@ def _read_encoder(weights: Path) -> Checkpoint:
     if not path.is_file():
         raise InputError(f"{path}: no such encoder; give a finished pre-training run folder")
     checkpoint = load_checkpoint(path, torch.device("cpu"))
-    if not {"model", "fit", "input_mean", "input_std"} <= checkpoint.facts.keys():
+    facts = checkpoint.facts
+    if not ({"input_mean", "input_std"} <= facts.keys() and holds_policy(facts)):
         raise InputError(f"{path}: not the encoder of a pre-training; give its run folder")
     return checkpoint
 
 
-def load_encoder(encoder: Encoder, weights: Path, model: ModelConfig, fit: str) -> None:
+def load_encoder(
+    encoder: Encoder, weights: Path, model: ModelConfig, policy: ReadingPolicy
+) -> None:
     """Load pre-trained weights into an encoder of the same shape.
 
     Args:
         encoder: Where the weights go.
         weights: Pre-training run folder, or an encoder file.
         model: Settings that the encoder was built with.
-        fit: How images are brought to size now.
+        policy: How images are read now.
 
     Raises:
         InputError: If the file is missing or damaged, or its model or its way to read
@@ -160,14 +154,9 @@ def load_encoder(encoder: Encoder, weights: Path, model: ModelConfig, fit: str) 
     """
     checkpoint = _read_encoder(weights)
     facts = checkpoint.facts
-    now = {**model.model_dump(mode="json"), "fit": fit}
-    then = {**facts["model"], "fit": facts["fit"]}
-    relevant = ("encoder", "encoder_options", "image_size", "patch_size", "channels", "fit")
-    differing = [
-        f"{key} {then.get(key)} (here {now[key]})"
-        for key in relevant
-        if then.get(key) != now[key]
-    ]
+    now = _shape_of(model.model_dump(mode="json"), policy)
+    then = _shape_of(facts["model"], policy_of(facts))
+    differing = [f"{key} {then[key]} (here {now[key]})" for key in now if then[key] != now[key]]
     if differing:
         raise InputError(
             f"{weights}: was trained with other settings: {'; '.join(differing)}; use the same"
@@ -176,8 +165,24 @@ def load_encoder(encoder: Encoder, weights: Path, model: ModelConfig, fit: str) 
     encoder.set_input_statistics(facts["input_mean"], facts["input_std"])
 
 
-def record_images(path: Path, table: ImageTable) -> None:
+def _shape_of(model: Mapping[str, Any], policy: ReadingPolicy) -> dict[str, Any]:
+    """Return what must be equal where weights are used again, by the names of settings."""
+    names = ("encoder", "encoder_options", "image_size", "patch_size", "channels")
+    reading = policy.facts()
+    kept = ("window", "percentiles", "axis", "fit", "depth")
+    return {
+        **{f"model.{name}": model.get(name) for name in names},
+        **{f"data.{name}": reading[name] for name in kept},
+    }
+
+
+def record_images(path: Path, table: ImageTable, cache: Path | None) -> None:
     """Write ``path,sha256`` of every image trained on, so that overlap can be checked.
+
+    Args:
+        path: The file.
+        table: The images.
+        cache: Folder for decoded images, which remembers the hashes.
 
     Raises:
         InputError: If the run was begun with other images.
@@ -185,7 +190,7 @@ def record_images(path: Path, table: ImageTable) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "sha256"])
-    writer.writerows(zip(table.paths, file_hashes(table), strict=True))
+    writer.writerows(zip(table.names, file_hashes(table, cache), strict=True))
     content = text.getvalue().encode()
     if path.is_file() and path.read_bytes() != content:
         raise InputError(

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from glcm_mae.data.loading import WHITE
+from glcm_mae.data.pixels import Pixels, white_of
 from glcm_mae.data.splits import Fold
 
 
@@ -22,18 +22,21 @@ def majority_probabilities(
     return np.tile(shares, (len(fold.test), 1))
 
 
-def gray_features(pixels: NDArray[np.uint16]) -> NDArray[np.float64]:
+def gray_features(pixels: Pixels) -> NDArray[np.float64]:
     """Return mean, standard deviation and nine deciles of the gray levels of each image.
 
     Args:
-        pixels: Images, (images, channel, height, width), 16-bit.
+        pixels: Images, (images, channel, height, width), uint8 or uint16.
 
     Returns:
         One row an image; none of the columns depends on where a gray level stands.
     """
-    flat = pixels.reshape(len(pixels), -1)
-    deciles = np.percentile(flat, np.arange(10, 100, 10), axis=1).T
-    return np.column_stack([flat.mean(axis=1), flat.std(axis=1), deciles]) / WHITE
+    features = np.empty((len(pixels), 11))
+    for row in range(len(pixels)):  # one by one: they may be more than memory holds
+        levels = pixels[row].ravel()
+        deciles = np.percentile(levels, np.arange(10, 100, 10))
+        features[row] = (levels.mean(), levels.std(), *deciles)
+    return features / white_of(pixels.dtype)
 
 
 def gray_probabilities(

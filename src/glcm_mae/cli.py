@@ -2,11 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from glcm_mae.errors import DivergenceError, InputError
+from glcm_mae.verbs import VERBS
 from glcm_mae.version import __version__
 
 BAD_INPUT = 2
@@ -15,14 +16,6 @@ DIVERGED = 3
 """Exit code for a training that left the finite numbers."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C: the run can be continued with --resume."""
-
-RESUMABLE = ("demo", "pretrain", "finetune", "crossval")
-"""Commands that take --resume."""
-
-POSITIONAL = {"texture": "table"}
-"""The setting that a command takes without a flag."""
-
-Handler = Callable[[Any, argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except DivergenceError as error:
         _fail(str(error), DIVERGED)
     except KeyboardInterrupt:
-        resumable = words[0] in RESUMABLE
+        resumable = any(verb.resumable for name, verb in VERBS.items() if words[:1] == [name])
         remedy = (
             "the same command with --resume continues" if resumable else "nothing was written"
         )
@@ -48,13 +41,17 @@ def _fail(message: str, code: int) -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    from glcm_mae.config import CrossValConfig
+    from glcm_mae import config
     from glcm_mae.settings import Parser, add_flags, build
 
-    verb, rest = _split_verb(arguments)
-    summary, model, handler = _verbs()[verb]
+    name, rest = _split_verb(arguments)
+    verb = VERBS[name]
+    model = getattr(config, verb.settings)
     parser = Parser(
-        prog=f"glcm-mae {verb}", description=summary, allow_abbrev=False, formatter_class=_Help
+        prog=f"glcm-mae {name}",
+        description=verb.summary,
+        allow_abbrev=False,
+        formatter_class=_Help,
     )
     parser.add_argument(
         "--config",
@@ -64,24 +61,33 @@ def _run(arguments: list[str]) -> None:
         metavar="FILE.yaml",
         help="Settings or recipe; may be given again, later ones win, and flags win over all.",
     )
-    if verb in RESUMABLE:
+    if verb.resumable:
         parser.add_argument(
             "--resume",
             action="store_true",
             help="Continue the run in --out from its last whole epoch; start it if not there.",
         )
-    add_flags(parser, model, positional=POSITIONAL.get(verb, ""))
-    options = parser.parse_args(rest)
+    add_flags(parser, model, positional=verb.positional)
+    options = parser.parse_args([_underscored(word) for word in rest])
     flags = {k: v for k, v in vars(options).items() if k not in ("config", "resume")}
-    sections = tuple(CrossValConfig.model_fields)
-    config = build(
+    sections = tuple(config.CrossValConfig.model_fields)
+    settings = build(
         model,
         files=options.config,
         flags=flags,
         inherit=_settings_of_weights,
         other_sections=sections,
     )
-    handler(config, options)
+    for line in verb.run(settings, getattr(options, "resume", False)):
+        sys.stdout.write(f"{line}\n")
+
+
+def _underscored(word: str) -> str:
+    """Take --leak-check for --leak_check: settings are named as in YAML, flags as is usual."""
+    name, equals, value = word.partition("=")
+    if not name.startswith("--"):
+        return word
+    return f"--{name[2:].replace('-', '_')}{equals}{value}"
 
 
 def _settings_of_weights(weights: Path) -> dict[str, Any]:
@@ -114,10 +120,10 @@ def _split_verb(arguments: list[str]) -> tuple[str, list[str]]:
         raise SystemExit(0)
     for words in (2, 1):
         verb = " ".join(arguments[:words])
-        if verb in _verbs():
+        if verb in VERBS:
             return verb, arguments[words:]
     raise InputError(
-        f"no such command: {arguments[0]}; there are {', '.join(_verbs())} (glcm-mae --help)"
+        f"no such command: {arguments[0]}; there are {', '.join(VERBS)} (glcm-mae --help)"
     )
 
 
@@ -128,134 +134,9 @@ def _overview() -> str:
         "Texture-aware masked autoencoder pre-training for medical images.",
         "",
         "commands:",
-        *(f"  {verb:<15}{summary}" for verb, (summary, _, _) in _verbs().items()),
+        *(f"  {name:<15}{verb.summary}" for name, verb in VERBS.items()),
         "",
         "glcm-mae COMMAND --help lists the settings of a command with their defaults.",
         "First steps: glcm-mae demo",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _verbs() -> dict[str, tuple[str, Any, Handler]]:
-    from glcm_mae import config
-
-    return {
-        "demo": (
-            "The whole path on synthetic images, in a few minutes.",
-            config.DemoConfig,
-            _demo,
-        ),
-        "pretrain": (
-            "Pre-train an encoder on a folder of images without labels.",
-            config.PretrainConfig,
-            _pretrain,
-        ),
-        "finetune": (
-            "Fine-tune a classifier on one split and test it once.",
-            config.FinetuneConfig,
-            _finetune,
-        ),
-        "crossval": (
-            "Pre-train, fine-tune and test in every fold; print the table of scores.",
-            config.CrossValConfig,
-            _crossval,
-        ),
-        "reconstruct": (
-            "Show and measure what a pre-trained autoencoder makes of images.",
-            config.ReconstructConfig,
-            _reconstruct,
-        ),
-        "texture": (
-            "Measure the texture features of a folder of images, or of regions in them.",
-            config.TextureConfig,
-            _texture,
-        ),
-        "data phantoms": (
-            "Write synthetic ultrasound images whose classes differ in texture.",
-            config.PhantomsConfig,
-            _phantoms,
-        ),
-    }
-
-
-def _demo(config: Any, options: argparse.Namespace) -> None:
-    from glcm_mae.demo import run_demo
-
-    run_demo(config, resume=options.resume)
-
-
-def _pretrain(config: Any, options: argparse.Namespace) -> None:
-    from glcm_mae.pretraining import pretrain
-
-    encoder = pretrain(config, resume=options.resume)
-    _tell(
-        f"encoder: {encoder}",
-        f"picture: {config.out / 'reconstructions.png'}",
-        "next:    glcm-mae finetune --weights "
-        f"{config.out} --data.table LABELLED_FOLDER --out {config.out}-finetuned",
-    )
-
-
-def _finetune(config: Any, options: argparse.Namespace) -> None:
-    from glcm_mae.evaluation import score_folds
-    from glcm_mae.finetuning import finetune
-    from glcm_mae.scoreboard import print_table
-
-    predictions = finetune(config, resume=options.resume)
-    systems = {"fine-tuned": score_folds(predictions, config.data.positive)}
-    notes = (f"{len(predictions.paths)} test images, looked at once",)
-    print_table(systems, title="Test part", notes=notes, positive=config.data.positive)
-    _tell(f"run folder: {config.out}")
-
-
-def _crossval(config: Any, options: argparse.Namespace) -> None:
-    from glcm_mae.crossvalidation import cross_validate
-    from glcm_mae.scoreboard import print_table
-
-    result = cross_validate(config, resume=options.resume)
-    title = f"{config.folds.count}-fold cross-validation of {config.data.table}"
-    print_table(result.systems, title=title, notes=result.notes, positive=result.positive)
-    _tell(f"run folder: {config.out} (scores.json, predictions.csv, scores.md)")
-
-
-def _reconstruct(config: Any, options: argparse.Namespace) -> None:
-    from glcm_mae.analysis import reconstruct
-
-    del options
-    means = reconstruct(config)
-    numbers = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
-    _tell(
-        f"mean over hidden patches: {numbers}",
-        f"picture: {config.out / 'reconstructions.png'}",
-        f"table:   {config.out / 'reconstructions.csv'}",
-    )
-
-
-def _texture(config: Any, options: argparse.Namespace) -> None:
-    from glcm_mae.extraction import extract
-
-    del options
-    found = extract(config)
-    skipped = f", {found.skipped} left out" if found.skipped else ""
-    _tell(
-        f"{found.images} images, {found.features} features each{skipped}",
-        f"table: {config.out}",
-    )
-
-
-def _phantoms(config: Any, options: argparse.Namespace) -> None:
-    from glcm_mae.data.phantoms import write_phantoms
-
-    del options
-    folder = write_phantoms(
-        config.out,
-        count=config.count,
-        size=config.size,
-        seed=config.seed,
-        labelled=config.labelled,
-    )
-    _tell(f"{config.count} phantoms: {folder}")
-
-
-def _tell(*lines: str) -> None:
-    sys.stdout.write("\n".join(lines) + "\n")

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from glcm_mae.config import TextureConfig
-from glcm_mae.data import ImageTable, read_image, read_table
-from glcm_mae.data.images import UnreadableImageError
+from glcm_mae.data import ImageTable, ReadingPolicy, UnreadableImageError, read_image
+from glcm_mae.data.manifests import columns_of
 from glcm_mae.data.masks import pair_masks, read_mask
 from glcm_mae.errors import InputError
+from glcm_mae.intake import list_images
 from glcm_mae.progress import Meter, say
 from glcm_mae.runs import write_atomically
 from glcm_mae.texture.counting import Tally
@@ -114,8 +115,8 @@ class _Subject:
 
     @classmethod
     def of(cls, config: TextureConfig) -> "_Subject":
-        table = read_table(config.table, labelled=False)
-        columns = _columns(config.table, table)
+        table = list_images(config, labelled=False, axis=config.axis)
+        columns = columns_of(config.table, table)
         masks: tuple[tuple[Path, ...], ...] = ((),) * len(table)
         if config.masks:
             table, masks = pair_masks(table, config.masks)
@@ -136,6 +137,14 @@ class _Subject:
         return subject
 
     @property
+    def policy(self) -> ReadingPolicy:
+        """How the values in a file become gray levels."""
+        config = self.config
+        return ReadingPolicy(
+            window=config.window, percentiles=config.percentiles, axis=config.axis
+        )
+
+    @property
     def masked(self) -> bool:
         """Whether regions were asked for."""
         return any(self.masks)
@@ -145,8 +154,8 @@ class _Subject:
         if rows and self.masked and self.config.unmasked == "stop":
             raise InputError(
                 f"{self.table.root}: {len(rows)} of {len(self.table)} images have no mask, or "
-                f"an empty one: {_first([self.table.paths[n] for n in rows])}; pass --unmasked "
-                "skip to leave them out, or --unmasked whole to measure all of each"
+                f"an empty one: {_first([self.table.plain_name(n) for n in rows])}; pass "
+                "--unmasked skip to leave them out, or --unmasked whole to measure all of each"
             )
 
     def measure(self) -> tuple[list[_Outcome], dict[int, dict[str, float]]]:
@@ -186,7 +195,8 @@ class _Subject:
     def _tally(self, index: int) -> _Outcome:
         files = self.masks[index]
         try:
-            image = read_image(self.table.file(index), channels=1)[0]
+            file, frame = self.table.file(index), self.table.frame(index)
+            image = read_image(file, frame=frame, policy=self.policy)[0]
         except UnreadableImageError as error:
             return _Outcome(broken=error.reason)
         try:
@@ -212,7 +222,7 @@ class _Subject:
         """Say what was left out and why; stop where the settings want it."""
         broken = {n: outcome.broken for n, outcome in enumerate(outcomes) if outcome.broken}
         if broken and self.config.on_error == "stop":
-            told = [f"{self.table.paths[n]} ({reason})" for n, reason in broken.items()]
+            told = [f"{self.table.plain_name(n)} ({reason})" for n, reason in broken.items()]
             raise InputError(
                 f"{self.table.root}: {len(broken)} of {len(outcomes)} images cannot be "
                 f"measured: {_first(told)}; repair or remove them, or pass --on_error skip"
@@ -223,13 +233,13 @@ class _Subject:
         if len(reasons) == len(outcomes):
             raise InputError(
                 f"{self.table.root}: every image was left out, the first because: "
-                f"{self.table.paths[0]} ({reasons[0]}); give other images or masks"
+                f"{self.table.plain_name(0)} ({reasons[0]}); give other images or masks"
             )
         for n in sorted(broken):
-            say(f"skipped {self.table.paths[n]}: {broken[n]}")
+            say(f"skipped {self.table.plain_name(n)}: {broken[n]}")
         if unmasked:
             say(f"skipped {len(unmasked)} images without a mask, or with an empty one")
-        return {self.table.paths[n]: reasons[n] for n in sorted(reasons)}
+        return {self.table.name(n): reasons[n] for n in sorted(reasons)}
 
     def rows(
         self, outcomes: Sequence[_Outcome], features: dict[int, dict[str, float]]
@@ -238,42 +248,28 @@ class _Subject:
         kept = [name for name in ("label", "group") if name in self.columns]
         return [
             {
-                "path": path,
-                **{name: self.columns[name].get(path, "") for name in kept},
+                "path": image,
+                **{name: self.columns[name].get(image, "") for name in kept},
                 "mask": "" if outcomes[n].whole else self._mask_names(n),
                 "pixels": outcomes[n].pixels,
                 **features[n],
             }
-            for n, path in enumerate(self.table.paths)
+            for n, image in enumerate(self.table.names)
             if n in features
         ]
 
     def _mask_names(self, index: int) -> str:
         root = self.table.root
+        if self.table.shown:
+            return "hidden"
         names = (Path(os.path.relpath(file, root)).as_posix() for file in self.masks[index])
         return ";".join(names)
-
-
-def _columns(source: Path, table: ImageTable) -> dict[str, dict[str, str]]:
-    """Return what a manifest tells of each path; of a folder, the subfolders as labels."""
-    if source.is_dir():
-        first = {path: path.partition("/")[0] for path in table.paths if "/" in path}
-        classes = len(first) == len(table) and len(set(first.values())) > 1
-        return {"label": first} if classes else {}
-    with source.open(newline="", encoding="utf-8-sig") as file:
-        lines = [line for line in csv.reader(file) if any(line)]
-    header = [name.strip() for name in lines[0]]
-    rows = zip(table.paths, lines[1:], strict=True)
-    cells = [
-        (path, dict(zip(header, map(str.strip, line), strict=False))) for path, line in rows
-    ]
-    return {name: {path: row.get(name, "") for path, row in cells} for name in header}
 
 
 def _listed_masks(
     manifest: Path, table: ImageTable, column: dict[str, str]
 ) -> tuple[tuple[Path, ...], ...]:
-    masks = tuple((table.root / column[path],) if column[path] else () for path in table.paths)
+    masks = tuple((table.root / column[n],) if column[n] else () for n in table.names)
     if gone := [str(file) for files in masks for file in files if not file.is_file()]:
         raise InputError(
             f"{manifest}: each mask must be a file, starting from {table.root}, {len(gone)} "

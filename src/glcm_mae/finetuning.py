@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim import AdamW
 
-from glcm_mae.assembly import build_classifier, load_encoder, load_table, splits_of
+from glcm_mae.assembly import build_classifier, load_encoder
 from glcm_mae.config import FinetuneConfig
 from glcm_mae.data import Fold, ImageTable, LoadedImages, fold_from_splits, hold_out
 from glcm_mae.data.assignments import format_assignment
@@ -24,6 +24,7 @@ from glcm_mae.data.batches import (
 )
 from glcm_mae.data.randomness import Stream, counted_seed
 from glcm_mae.devices import autocast, choose_device
+from glcm_mae.division import keep_together
 from glcm_mae.errors import DivergenceError
 from glcm_mae.evaluation import (
     Predictions,
@@ -33,6 +34,7 @@ from glcm_mae.evaluation import (
     score_folds,
     write_predictions,
 )
+from glcm_mae.intake import load_table, reading_policy, splits_of
 from glcm_mae.model import Classifier
 from glcm_mae.model.classifier import class_weights
 from glcm_mae.optimization import (
@@ -68,7 +70,8 @@ def finetune(
     """Fine-tune a classifier on one division of the images, and test it once.
 
     The division is the table's split column (or ``data.split``) where there is one;
-    otherwise groups are held out at random, stratified by class. The inner validation
+    otherwise groups are held out at random, stratified by class, near-duplicates kept
+    together. The inner validation
     part picks the epoch by ``finetuning.select_by``; then the test part is looked at,
     once. The run folder gets ``split.csv``, ``classifier.safetensors``,
     ``predictions.csv`` and ``scores.json``.
@@ -91,7 +94,10 @@ def finetune(
     if resume and (config.out / PREDICTIONS_FILE).is_file():
         say(f"{config.out} is finished")
         return read_predictions(config.out / PREDICTIONS_FILE)
-    images = images or load_table(config.data, config.model, labelled=True)
+    if images is None:
+        images = load_table(config.data, config.model, labelled=True)
+        if config.data.split is None:
+            images = keep_together(images, config.data, config.leak_check)
     table = images.table
     positive_index(table.classes, config.data.positive)
     fold = divide(table, config)
@@ -108,7 +114,6 @@ def finetune(
             numbers |= trainer.judge(epoch)
             run.log_scalars(numbers, epoch=epoch)
             trainer.save(run, epoch + 1)
-    run.close()
     return trainer.finish(run, number)
 
 
@@ -153,7 +158,8 @@ class _Trainer:
             statistics = gray_statistics(images.pixels, fold.train)
             model.encoder.set_input_statistics(*statistics)
         else:
-            load_encoder(model.encoder, config.weights, config.model, config.data.fit)
+            policy = reading_policy(config.data, config.model)
+            load_encoder(model.encoder, config.weights, config.model, policy)
         model = model.to(device)
         optimizer = build_optimizer(
             model,
@@ -210,7 +216,7 @@ class _Trainer:
         )
         value = float(loss.detach())
         if not np.isfinite(value) or not bool(torch.isfinite(norm)):
-            files = ", ".join(self.images.table.paths[row] for row in batch.rows)
+            files = ", ".join(self.images.table.plain_name(row) for row in batch.rows)
             raise DivergenceError(
                 f"loss or gradient not finite at epoch {epoch}, step {step}; the last "
                 "checkpoint is kept; try a lower finetuning.learning_rate; images of the "
@@ -283,14 +289,14 @@ class _Trainer:
             "positive": data.positive,
             "epoch": self.best_facts["epoch"],
             "model": self.config.model.model_dump(mode="json"),
-            "fit": data.fit,
+            "reading": reading_policy(data, self.config.model).facts(),
             "pooling": self.config.finetuning.pooling,
         }
         save_checkpoint(run.folder / CLASSIFIER_FILE, Checkpoint(self.best, facts))
         test = self.fold.test
         probabilities = self._logits(test).double().softmax(dim=1).cpu().numpy()
         predictions = Predictions(
-            tuple(table.paths[row] for row in test),
+            tuple(table.name(row) for row in test),
             np.full(len(test), number),
             self.labels[test],
             probabilities,

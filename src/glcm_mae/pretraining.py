@@ -15,10 +15,8 @@ from glcm_mae.assembly import (
     IMAGES_FILE,
     build_autoencoder,
     build_objective,
-    load_table,
     record_images,
     save_encoder,
-    splits_of,
 )
 from glcm_mae.config import PretrainConfig
 from glcm_mae.data import LoadedImages
@@ -33,6 +31,7 @@ from glcm_mae.data.batches import (
 from glcm_mae.data.randomness import Stream, counted_generator
 from glcm_mae.devices import autocast, choose_device, precision_on
 from glcm_mae.errors import DivergenceError, InputError
+from glcm_mae.intake import cache_folder, load_table, reading_policy, splits_of
 from glcm_mae.losses.objective import (
     TERMS,
     Objective,
@@ -97,7 +96,8 @@ def pretrain(
     rows = _rows(images, config)
     trainer = _Trainer.build(config, images, rows, device)
     run = Run.open(config, folder=config.out, resume=resume)
-    record_images(run.folder / IMAGES_FILE, images.table.subset(rows))
+    seen = images.table.subset(rows)
+    record_images(run.folder / IMAGES_FILE, seen, cache_folder(config.data.cache))
     first_epoch = trainer.restore(run) if resume else 0
     run.forget_from(first_epoch)
 
@@ -109,7 +109,6 @@ def pretrain(
             trainer.save(run, epoch + 1)
             if (epoch + 1) % config.pretraining.picture_every == 0 or epoch + 1 == epochs:
                 trainer.draw(run.folder / "reconstructions.png", epoch + 1)
-    run.close()
     save_encoder(run.folder / ENCODER_FILE, trainer.model.encoder, encoder_facts(config))
     return run.folder / ENCODER_FILE
 
@@ -240,7 +239,7 @@ class _Trainer:
     ) -> None:
         bad = [name for name, number in numbers.items() if not np.isfinite(number)]
         if bad:
-            files = ", ".join(self.images.table.paths[row] for row in batch.rows)
+            files = ", ".join(self.images.table.plain_name(row) for row in batch.rows)
             raise DivergenceError(
                 f"{', '.join(bad)} not finite at epoch {epoch}, step {step}; the "
                 f"checkpoint so far ({self.config.out / 'checkpoints'}) is kept; try a lower "
@@ -299,7 +298,7 @@ def encoder_facts(config: PretrainConfig) -> dict[str, object]:
     """Return what a user of the weights must know: the model and how images are read."""
     return {
         "model": config.model.model_dump(mode="json"),
-        "fit": config.data.fit,
+        "reading": reading_policy(config.data, config.model).facts(),
         "losses": config.losses.model_dump(mode="json"),
         "precision": precision_on(choose_device(config.device), config.precision),
     }

@@ -28,10 +28,12 @@ class Meter:
         title: What is being done.
         total: Images to go through in all.
         done: Images already gone through, when a run is continued.
+        unit: What is counted, if not images.
     """
 
-    def __init__(self, title: str, *, total: int, done: int = 0) -> None:
+    def __init__(self, title: str, *, total: int, done: int = 0, unit: str = "images") -> None:
         self.title = title
+        self.unit = unit
         self.total = total
         self.done = done
         self._start = self._last_line = time.monotonic()
@@ -56,18 +58,25 @@ class Meter:
         """Images per second since this meter began."""
         return (self.done - self._first) / max(time.monotonic() - self._start, 1e-9)
 
+    def reach(self, done: int, total: int) -> None:
+        """Tell how many are done of a total that is known only now."""
+        self.total = total
+        self._bar.update(self._task, total=total)
+        self.advance(done - self.done)
+
     def advance(self, images: int, note: str = "") -> None:
         """Count images done, and show the latest numbers."""
         self.done += images
         self._bar.update(
-            self._task, advance=images, speed=f"{self.rate:.0f} images/s", note=note
+            self._task, advance=images, speed=f"{self.rate:.0f} {self.unit}/s", note=note
         )
         now = time.monotonic()
         if not console.is_terminal and now - self._last_line >= LINE_EVERY:
             self._last_line = now
             left = (self.total - self.done) / max(self.rate, 1e-9)
             console.print(
-                f"{self.title}: {self.done}/{self.total} images, {self.rate:.0f} images/s, "
+                f"{self.title}: {self.done}/{self.total} {self.unit}, "
+                f"{self.rate:.0f} {self.unit}/s, "
                 f"{left:.0f} s left {note}",
                 highlight=False,
                 soft_wrap=True,

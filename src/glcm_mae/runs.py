@@ -10,12 +10,10 @@ A run folder holds::
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from math import isfinite
@@ -30,41 +28,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from glcm_mae.errors import InputError
+from glcm_mae.event_file import EventFile
+from glcm_mae.files import TEMPORARY
+from glcm_mae.files import write_atomically as write_atomically  # its users find it here
 from glcm_mae.progress import say
 from glcm_mae.version import __version__
-
-TEMPORARY = ".partial"
-"""Suffix of a file that is being written; such a file is never read."""
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part.
-
-    The content goes to a temporary name in the same folder, is flushed to disk,
-    renamed, and the folder is flushed.
-
-    Raises:
-        InputError: If the disk is full or the folder cannot be written.
-    """
-    temporary = path.with_name(path.name + TEMPORARY)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        with suppress(OSError):  # half a checkpoint would keep a full disk full
-            temporary.unlink()
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); free space or choose another --out"
-        ) from error
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -141,7 +109,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._board: Any = None
+        self._board: EventFile | None = None
 
     @classmethod
     def open(cls, config: BaseModel, *, folder: Path, resume: bool = False) -> "Run":
@@ -193,12 +161,8 @@ class Run:
         """Log the numbers of an epoch to metrics.jsonl and to TensorBoard."""
         self.log(epoch=epoch, **facts, **values)
         if self._board is None:
-            from torch.utils.tensorboard import SummaryWriter  # slow to import
-
-            self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=epoch)
-        for name, value in values.items():
-            self._board.add_scalar(name, value, epoch)
-        self._board.flush()
+            self._board = EventFile(self.folder / "tensorboard", first_step=epoch)
+        self._board.add(values, step=epoch)
 
     def forget_from(self, epoch: int) -> None:
         """Drop the metrics of epochs that will be repeated, and a last torn line."""
@@ -214,12 +178,6 @@ class Run:
             if event.get("epoch", -1) < epoch:
                 kept.append(line + "\n")
         write_atomically(path, "".join(kept).encode())
-
-    def close(self) -> None:
-        """Close the event file."""
-        if self._board is not None:
-            self._board.close()
-            self._board = None
 
 
 def check_run_folder(config: BaseModel, folder: Path, *, resume: bool) -> None:
@@ -251,8 +209,8 @@ def _refuse_other_settings(existing: Path, text: str) -> None:
         old, new = (_flatten(yaml.safe_load(t)) for t in (existing.read_text("utf-8"), text))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{existing}: is damaged; start anew with another --out") from error
-    # "out" may differ: a run folder that was moved is still the same run.
-    keys = (old.keys() | new.keys()) - {"out"}
+    # A run folder that was moved is still the same run, wherever images are cached.
+    keys = (old.keys() | new.keys()) - {"out", "data.cache"}
     differing = sorted(key for key in keys if old.get(key) != new.get(key))
     if differing:
         raise InputError(
@@ -283,7 +241,6 @@ def describe_environment(config: BaseModel) -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "seed": getattr(config, "seed", None),
         "command": Path(sys.argv[0]).name,
-        "arguments": sys.argv[1:],
     }
 
 

@@ -57,20 +57,24 @@ def _description(model: type[Settings], name: str) -> str:
 
 
 def add_flags(
-    parser: argparse.ArgumentParser, model: type[Settings], *, positional: str = ""
+    parser: argparse.ArgumentParser,
+    model: type[Settings],
+    *,
+    positional: Sequence[str] = (),
 ) -> None:
     """Give a parser one flag a setting, grouped by section, with defaults in the help.
 
     Args:
         parser: Gets the flags.
         model: Settings of the stage.
-        positional: Setting that may also be given without its flag.
+        positional: Settings that may also be given without their flags.
     """
     groups: dict[str, Any] = {}
     for name, field, description in fields(model):
-        if name == positional:
+        if name in positional:
+            word = name.rpartition(".")[2].upper()
             parser.add_argument(
-                name, nargs="?", default=argparse.SUPPRESS, metavar="FOLDER", help=description
+                name, nargs="?", default=argparse.SUPPRESS, metavar=word, help=description
             )
         section = name.rpartition(".")[0]
         group = groups.get(section)
@@ -92,6 +96,8 @@ def _metavar(field: FieldInfo) -> str:
     names = {int: "N", float: "X", bool: "true|false", str: "NAME", Path: "PATH"}
     if field.annotation in names:
         return names[field.annotation]
+    if get_origin(field.annotation) in (dict, tuple):
+        return "YAML"
     # Such as Path | None, and numbers with limits | None.
     parts = [getattr(part, "__origin__", part) for part in get_args(field.annotation)]
     return next((name for kind, name in names.items() if kind in parts), "YAML")

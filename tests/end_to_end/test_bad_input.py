@@ -241,7 +241,8 @@ def test_weights_that_do_not_fit(glcm_mae: Command, phantoms: Path, tmp_path: Pa
     text = refused(
         glcm_mae, *tune, "--weights", out, "--model.image_size", "64", "--out", tmp_path / "a"
     )
-    assert text.startswith(f"{out}: was trained with other settings: image_size [32, 32] (here")
+    other = f"{out}: was trained with other settings: model.image_size [32, 32] (here"
+    assert text.startswith(other)
     encoder = out / "encoder.safetensors"
     encoder.write_bytes(encoder.read_bytes()[:-100])
     text = refused(glcm_mae, *tune, "--weights", out, "--out", tmp_path / "b")

@@ -190,7 +190,7 @@ def test_unreadable_images_stop_or_are_skipped(
     assert not out.exists()
     printed, err = done(glcm_mae, lesions / "images", "--out", out, "--on_error", "skip")
     assert "3 images, 14 features each, 2 left out" in printed
-    assert "skipped ill/b.png: no PNG, JPEG, TIFF or BMP inside" in err
+    assert "skipped ill/b.png: no PNG, JPEG, BMP, WebP, TIFF, DICOM" in err
     assert (
         "skipped well/tiny.png: offsets must be smaller than the image of 1 x 3 pixels" in err
     )

@@ -25,6 +25,12 @@ def test_gray_features_by_hand() -> None:
     assert gray_features(pixels)[0] == pytest.approx(expected)
 
 
+def test_gray_features_of_eight_bits_are_those_of_sixteen() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 3, 6, 6), dtype=np.uint8)
+    deep = pixels.astype(np.uint16) * 257  # 65535 = 257 * 255
+    assert gray_features(pixels) == pytest.approx(gray_features(deep))
+
+
 def test_gray_features_do_not_depend_on_places() -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 65536, (3, 1, 8, 8), dtype=np.uint16)

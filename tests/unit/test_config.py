@@ -20,8 +20,8 @@ from glcm_mae.config import (
     PretrainConfig,
     PretrainingConfig,
     Settings,
-    check_losses_fit_patch,
 )
+from glcm_mae.config.losses import check_losses_fit_patch
 from glcm_mae.runs import dump_config
 
 NAMES = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=12)

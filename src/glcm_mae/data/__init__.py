@@ -1,6 +1,5 @@
 """What the model sees: image files, tables of them, folds, synthetic images."""
 
-from glcm_mae.data.images import IMAGE_SUFFIXES, UnreadableImageError, fit_image, read_image
 from glcm_mae.data.loading import LoadedImages, file_hashes, load_images
 from glcm_mae.data.phantoms import (
     PHANTOM_CLASSES,
@@ -8,6 +7,15 @@ from glcm_mae.data.phantoms import (
     make_phantom,
     speckle,
     write_phantoms,
+)
+from glcm_mae.data.reading import (
+    IMAGE_SUFFIXES,
+    ReadingPolicy,
+    UnreadableImageError,
+    count_frames,
+    fit_image,
+    read_frames,
+    read_image,
 )
 from glcm_mae.data.splits import Fold, fold_from_splits, hold_out, make_folds
 from glcm_mae.data.tables import ImageTable, read_table
@@ -19,7 +27,9 @@ __all__ = [
     "ImageTable",
     "LoadedImages",
     "Phantom",
+    "ReadingPolicy",
     "UnreadableImageError",
+    "count_frames",
     "file_hashes",
     "fit_image",
     "fold_from_splits",
@@ -27,6 +37,7 @@ __all__ = [
     "load_images",
     "make_folds",
     "make_phantom",
+    "read_frames",
     "read_image",
     "read_table",
     "speckle",

@@ -9,12 +9,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from glcm_mae.data.images import UnreadableImageError, read_image
+from glcm_mae.data.reading import ReadingPolicy, UnreadableImageError, read_image
 from glcm_mae.data.tables import ImageTable, read_table
 from glcm_mae.errors import InputError
 
 MASK_ENDING = "_mask"
 """What the name of a mask in a folder of masks may add to the name of its image."""
+
+_ABOVE_ZERO = ReadingPolicy(window="0.5/1")  # 0 is black in values of any type
 
 
 def pair_masks(
@@ -108,7 +110,7 @@ def _nearest(stem: str, below: dict[str, list[Path]]) -> tuple[Path, ...]:
 
 
 def _stem(name: str) -> str:
-    return posixpath.splitext(name)[0]
+    return name[:-7] if name.lower().endswith(".nii.gz") else posixpath.splitext(name)[0]
 
 
 def read_mask(files: Sequence[Path], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -126,7 +128,7 @@ def read_mask(files: Sequence[Path], shape: tuple[int, int]) -> npt.NDArray[np.b
     """
     union = np.zeros(shape, dtype=np.bool_)
     for file in files:
-        mask = read_image(file, channels=1)[0] > 0
+        mask = read_image(file, policy=_ABOVE_ZERO)[0] > 0
         if mask.shape != shape:
             size, other = (" x ".join(map(str, s)) for s in (mask.shape, shape))
             raise UnreadableImageError(

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from glcm_mae.errors import InputError
 
@@ -100,6 +99,8 @@ def speckle(
     """
     if not 0 < density <= 1:
         raise InputError(f"density: must be above 0 and at most 1, got {density}")
+    from scipy.ndimage import gaussian_filter  # slow to import
+
     strength = generator.standard_normal((2, *shape))  # real and imaginary part
     strength *= generator.random(shape) < density
     blur = (0, axial, lateral)

@@ -1,19 +1,24 @@
 """Tables of images: which files, which class, which patient, which part."""
 
-import csv
-import posixpath
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from glcm_mae.data.images import IMAGE_SUFFIXES
+from glcm_mae.data.frames import check_frames, cut_frames
+from glcm_mae.data.grouping import find_groups, groups_in_paths
+from glcm_mae.data.labelling import map_labels, number_labels
+from glcm_mae.data.listing import WHOLE, first_few, name_of, taken
+from glcm_mae.data.pseudonyms import Pseudonyms
+from glcm_mae.data.sources import list_images
 from glcm_mae.errors import InputError
 
-_SPLIT_NAMES = {"train", "val", "valid", "validation", "test"}
+SHARDS_FILE = "shards.json"
+"""What a folder of shards holds, and no other."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,25 @@ class ImageTable:
         labels: Index into ``classes``; empty when the table is unlabelled.
         classes: Class names in sorted order; empty when the table is unlabelled.
         groups: Patient (or other source) of the image; its path where none is known.
+            Patients that DICOM tells are pseudonyms.
         splits: Part of the data, such as ``train``; empty when no image tells one.
+        frames: Slice or frame in the file, counted from 0, -1 where the file is one
+            image; empty when all are.
+        shown: What outputs call the images, if not path and frame.
+        grouping: How most images came by their group: ``"manifest"``, ``"pattern"``,
+            ``"dicom"``, ``"duplicates"``, or ``"image"`` where each is its own.
+        source: ``"files"``, or ``"shards"`` of images already decoded.
+
+    Raises:
+        ValueError: If the tuples differ in length.
 
     Example:
         >>> table = ImageTable(Path("scans"), ("a.png", "b.png"), (), (), ("p1", "p2"), ())
         >>> len(table), table.subset([1]).paths, table.file(1).as_posix()
         (2, ('b.png',), 'scans/b.png')
+        >>> slices = ImageTable(Path("."), ("c.nii",) * 2, (), (), ("c", "c"), (), (0, 1))
+        >>> slices.names, slices.frame(1)
+        (('c.nii#0', 'c.nii#1'), 1)
     """
 
     root: Path
@@ -40,6 +58,23 @@ class ImageTable:
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     splits: tuple[str, ...]
+    frames: tuple[int, ...] = ()
+    shown: tuple[str, ...] = ()
+    grouping: str = "image"
+    source: str = "files"
+
+    def __post_init__(self) -> None:
+        count = len(self.paths)
+        for name in ("labels", "splits", "frames", "shown"):
+            if len(getattr(self, name)) not in (0, count):
+                raise ValueError(
+                    f"{name}: must have an entry for each of {count} images or none, got "
+                    f"{len(getattr(self, name))}"
+                )
+        if len(self.groups) != count:
+            raise ValueError(
+                f"groups: must have an entry for each of {count} images, got {len(self.groups)}"
+            )
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -53,13 +88,15 @@ class ImageTable:
         Returns:
             A table of these rows.
         """
-        return ImageTable(
-            root=self.root,
-            paths=tuple(self.paths[i] for i in indices),
-            labels=tuple(self.labels[i] for i in indices) if self.labels else (),
-            classes=self.classes,
-            groups=tuple(self.groups[i] for i in indices),
-            splits=tuple(self.splits[i] for i in indices) if self.splits else (),
+        rows = [int(index) for index in indices]
+        return replace(
+            self,
+            paths=taken(self.paths, rows),
+            labels=taken(self.labels, rows),
+            groups=taken(self.groups, rows),
+            splits=taken(self.splits, rows),
+            frames=taken(self.frames, rows),
+            shown=taken(self.shown, rows),
         )
 
     def file(self, index: int) -> Path:
@@ -73,154 +110,175 @@ class ImageTable:
         """
         return self.root / self.paths[index]
 
+    def frame(self, index: int) -> int | None:
+        """Tell which frame of its file the image of a row is.
 
-def read_table(path: str | Path, *, labelled: bool) -> ImageTable:
-    """List the images of a folder or of a CSV manifest.
+        Args:
+            index: Row of the image.
+
+        Returns:
+            Its number from 0; None where the file is one image.
+        """
+        number = self.frames[index] if self.frames else WHOLE
+        return None if number == WHOLE else number
+
+    def name(self, index: int) -> str:
+        """Tell what outputs call the image of a row.
+
+        Args:
+            index: Row of the image.
+
+        Returns:
+            Its pseudonym if the table has some, else its path, with ``#`` and the frame
+            where it is one of several.
+        """
+        return self.shown[index] if self.shown else self.plain_name(index)
+
+    def plain_name(self, index: int) -> str:
+        """Tell path and frame of a row, for people who look for a file; for no output."""
+        return name_of(self.paths[index], self.frames[index] if self.frames else WHOLE)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What outputs call the images, see :meth:`name`; each has another."""
+        if self.shown or not self.frames:
+            return self.shown or self.paths
+        return tuple(map(name_of, self.paths, self.frames))
+
+
+def read_table(
+    path: str | Path,
+    *,
+    labelled: bool,
+    frames: str | int = "single",
+    axis: int = 2,
+    label_map: Mapping[str, str | None] = {},
+    group_pattern: str = "",
+    hide_names: bool = False,
+    key: Path | None = None,
+) -> ImageTable:
+    r"""List the images of a folder, a manifest, an archive or a file.
 
     A folder is searched through all its subfolders, hidden ones left out, in sorted
-    order; labelled, its first level of subfolders are the classes, and each image is
-    its own group. A manifest has the column ``path`` (relative to the manifest's
-    folder), ``label`` when labelled, and may have ``group``, ``split`` and others;
-    its order is kept, and an image without a group is its own.
+    order; a file counts as an image by the ending of its name, or if it is DICOM. Labelled,
+    the first level of subfolders are the classes. A manifest, CSV or Parquet, has the column
+    ``path`` (relative to the manifest's folder), ``label`` when labelled, and may have
+    ``group``, ``split``, ``frame`` and others; its order is kept. An ``.npz`` file of
+    MedMNIST tells its classes, by number, and its parts. A folder of shards tells what
+    the table they were made from told. Any other image file is a table of itself.
+
+    Groups are those that the manifest tells; else those that ``group_pattern`` finds; else,
+    labelled, the patients or studies of DICOM files, as pseudonyms; else each file is its
+    own.
 
     Args:
-        path: Folder or ``.csv`` file.
+        path: Folder, manifest, archive or image file.
         labelled: Whether every image needs a class.
+        frames: Of files that hold several images: ``"single"`` gives them one row, which
+            cannot be read, ``"all"``, ``"middle"`` or a number a row for each frame, for
+            the middle one or for so many, evenly spaced. Only then are files counted.
+        axis: Axis along which volumes are cut.
+        label_map: From every class found to the class wanted, None to leave its images
+            out; without entries the classes stay. It holds for labelled tables only.
+        group_pattern: Regular expression that finds the patient in a path: what its
+            groups capture, joined by ``-``, or the whole match. A file that does not
+            match is its own group.
+        hide_names: Call images and groups by pseudonyms, so that no output holds the name
+            of a file; errors name files all the same.
+        key: File of the secret key behind pseudonyms, see
+            :meth:`glcm_mae.data.pseudonyms.Pseudonyms.load`.
 
     Returns:
-        The table; the files themselves are not opened.
+        The table; pixels are not read.
 
     Raises:
-        InputError: If there is no such folder or manifest, no image in it, a listed
-            file is missing or listed twice, or a class is missing.
+        InputError: If there is no such folder or file, no image in it, a listed file is
+            missing or listed twice, a class is missing, or another argument does not fit.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     for name in ("ill/b.png", "well/a.png"):
+        ...     for name in ("ill/p1_b.png", "well/p2_a.png"):
         ...         Path(folder, name).parent.mkdir()
         ...         Path(folder, name).touch()
-        ...     table = read_table(folder, labelled=True)
-        >>> table.paths, table.labels, table.classes
-        (('ill/b.png', 'well/a.png'), (0, 1), ('ill', 'well'))
+        ...     table = read_table(folder, labelled=True, group_pattern=r"p\d+")
+        >>> table.paths, table.labels, table.classes, table.groups
+        (('ill/p1_b.png', 'well/p2_a.png'), (0, 1), ('ill', 'well'), ('p1', 'p2'))
     """
     path = Path(path)
-    if path.is_dir():
-        return _read_folder(path, labelled)
-    if not path.exists():
-        raise InputError(f"{path}: no such folder or manifest; check the path")
-    if path.suffix.lower() != ".csv" or not path.is_file():
-        raise InputError(
-            f"{path}: is neither a folder of images nor a .csv manifest; give one of them"
-        )
-    return _read_manifest(path, labelled)
+    check_frames(frames)
+    secret = cache(lambda: Pseudonyms.load(key))
+    if (path / SHARDS_FILE).is_file():
+        table = _read_shards(path, labelled, group_pattern)
+        table = _relabel(path, table, label_map) if labelled and label_map else table
+        return _hide(table, secret()) if hide_names and not table.shown else table
+    listing = list_images(path, labelled=labelled, grouped=bool(group_pattern))
+    if labelled and label_map:
+        rows, names = map_labels(path, listing.labels, label_map)
+        listing = replace(listing.take(rows), labels=names)
+    listing, grouping = find_groups(
+        listing, pattern=group_pattern, headers=labelled, secret=secret, hide=hide_names
+    )
+    listing = cut_frames(listing, frames, axis)
+    labels, classes = number_labels(path, listing.labels)
+    table = ImageTable(
+        listing.root,
+        listing.paths,
+        labels,
+        classes,
+        listing.groups,
+        listing.splits,
+        listing.frames,
+        grouping=grouping,
+    )
+    _refuse_equal_names(path, table)
+    return _hide_names(table, secret()) if hide_names else table
 
 
-def _read_folder(folder: Path, labelled: bool) -> ImageTable:
-    files = [file.relative_to(folder).as_posix() for file in _files(folder, set())]
-    paths = sorted(name for name in files if _suffix(name) in IMAGE_SUFFIXES)
-    if not paths:
-        raise InputError(
-            f"{folder}: holds no images ({' '.join(IMAGE_SUFFIXES)} count){_others(files)}; "
-            "give the folder that holds them"
-        )
-    names = [PurePosixPath(name).parts[0] for name in paths] if labelled else []
-    if loose := [name for name in paths if labelled and "/" not in name]:
-        raise InputError(
-            f"{folder}: each image must lie in the subfolder of its class, {len(loose)} "
-            f"outside: {_first(loose)}; move them into one folder per class, or give a manifest"
-        )
-    if names and set(names) <= _SPLIT_NAMES:
-        raise InputError(
-            f"{folder}: its subfolders {', '.join(sorted(set(names)))} are parts, not "
-            "classes; give one of them, or a manifest with the columns path,label,split"
-        )
-    labels, classes = _labels(folder, names)
-    return ImageTable(folder, tuple(paths), labels, classes, tuple(paths), ())
-
-
-def _files(folder: Path, above: set[Path]) -> Iterator[Path]:
-    """Find files at any depth; ``above`` holds the way here, so that loops end."""
-    real = folder.resolve()
-    if real in above:
+def _refuse_equal_names(path: Path, table: ImageTable) -> None:
+    """Refuse a file called like a frame of another one."""
+    if not table.frames or len(set(table.names)) == len(table):
         return
-    for entry in folder.iterdir():
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _files(entry, above | {real})
-        elif entry.is_file() or entry.is_symlink():  # a dangling link is a broken image
-            yield entry
+    twice = [name for name, count in Counter(table.names).items() if count > 1]
+    raise InputError(
+        f"{path}: files must not be called like frames of others, {len(twice)} are: "
+        f"{first_few(twice)}; rename them"
+    )
 
 
-def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+def _hide_names(table: ImageTable, pseudonyms: Pseudonyms) -> ImageTable:
+    return replace(table, shown=tuple(pseudonyms.of("image", name) for name in table.names))
 
 
-def _others(files: Sequence[str]) -> str:
-    if not files:
-        return ""
-    kinds = Counter(_suffix(name) or "without suffix" for name in files).most_common(3)
-    return f" but {len(files)} other files ({', '.join(f'{n} {kind}' for kind, n in kinds)})"
+def _hide(table: ImageTable, pseudonyms: Pseudonyms) -> ImageTable:
+    groups = tuple(pseudonyms.of("group", group) for group in table.groups)
+    return _hide_names(replace(table, groups=groups), pseudonyms)
 
 
-def _read_manifest(manifest: Path, labelled: bool) -> ImageTable:
-    rows = _rows(manifest, ["path", "label"] if labelled else ["path"])
-    root = manifest.parent
-    paths = tuple(posixpath.normpath(row["path"]) if row["path"] else "" for row in rows)
-    names = [row["label"] for row in rows] if labelled else []
-    if gone := [name or "(empty)" for name in paths if not (name and (root / name).is_file())]:
+def _read_shards(folder: Path, labelled: bool, pattern: str) -> ImageTable:
+    from glcm_mae.data.shards import read_shard_table  # which makes tables itself
+
+    table = read_shard_table(folder)
+    if not labelled:
+        table = replace(table, labels=(), classes=())
+    elif not table.labels:
         raise InputError(
-            f"{manifest}: each path must be a file, starting from {root}, {len(gone)} missing: "
-            f"{_first(gone)}; correct or remove these rows"
+            f"{folder}: holds shards without labels; make them anew from a labelled table"
         )
-    if twice := [name for name, count in Counter(paths).items() if count > 1]:
-        raise InputError(
-            f"{manifest}: each path may stand in one row only, {len(twice)} repeated: "
-            f"{_first(twice)}; remove the repeats"
-        )
-    if blank := [name for name, label in zip(paths, names, strict=False) if not label]:
-        raise InputError(
-            f"{manifest}: each row needs a label, {len(blank)} without: {_first(blank)}; "
-            "fill in or remove these rows"
-        )
-    labels, classes = _labels(manifest, names)
-    groups = tuple(row.get("group") or name for row, name in zip(rows, paths, strict=True))
-    splits = tuple(row.get("split", "") for row in rows)
-    return ImageTable(root, paths, labels, classes, groups, splits if any(splits) else ())
+    if not pattern or table.grouping == "manifest":
+        return table
+    found = groups_in_paths(table.names, pattern)
+    groups = tuple(
+        found.get(name, group) for name, group in zip(table.names, table.groups, strict=True)
+    )
+    return replace(table, groups=groups, grouping="pattern")
 
 
-def _rows(manifest: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            lines = [line for line in csv.reader(file, strict=True) if any(line)]
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise InputError(
-            f"{manifest}: cannot be read as CSV ({error}); save it as comma-separated UTF-8"
-        ) from error
-    header = [name.strip() for name in lines[0]] if lines else []
-    for column in needed:
-        if column not in header:
-            found = ", ".join(header) or "none"
-            raise InputError(
-                f"{manifest}: needs the column {column!r}, found {found}; add it to the header"
-            )
-    if len(lines) == 1:
-        raise InputError(f"{manifest}: has no rows below its header; add one row per image")
-    filled = (dict(zip(header, map(str.strip, line), strict=False)) for line in lines[1:])
-    return [{column: row.get(column, "") for column in header} for row in filled]
-
-
-def _labels(source: Path, names: Sequence[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    classes = tuple(sorted(set(names)))
-    if len(classes) == 1:
-        raise InputError(
-            f"{source}: classification needs two classes or more, found only {classes[0]!r}; "
-            "add images of another class"
-        )
-    index = {name: i for i, name in enumerate(classes)}
-    return tuple(index[name] for name in names), classes
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+def _relabel(
+    folder: Path, table: ImageTable, label_map: Mapping[str, str | None]
+) -> ImageTable:
+    rows, names = map_labels(
+        folder, [table.classes[label] for label in table.labels], label_map
+    )
+    labels, classes = number_labels(folder, names)
+    return replace(table.subset(rows), labels=labels, classes=classes)

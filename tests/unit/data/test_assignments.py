@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from glcm_mae.data.assignments import format_assignment, read_assignment, training_rows
-from glcm_mae.data.splits import Fold
+from glcm_mae.data.splits import Fold, fold_from_splits
 from glcm_mae.data.tables import ImageTable
 from glcm_mae.errors import InputError
 
@@ -26,6 +26,20 @@ def test_a_fold_comes_back(tmp_path: Path) -> None:
     assert text.splitlines()[:3] == ["path,split", "a.png,train", '"b, c/d.png",validation']
     parts = read_assignment(written(tmp_path, text), TABLE)
     assert parts == ("train", "validation", "test", "train")
+
+
+def test_an_unused_image_is_told_and_comes_back(tmp_path: Path) -> None:
+    fold = Fold(train=np.array([3]), validation=np.array([1]), test=np.array([2]))
+    text = format_assignment(TABLE, fold)
+    assert text.splitlines()[1] == "a.png,unused"
+    parts = read_assignment(written(tmp_path, text), TABLE)
+    back = fold_from_splits(parts)
+    assert (back.train.tolist(), back.validation.tolist(), back.test.tolist()) == (
+        [3],
+        [1],
+        [2],
+    )
+    assert training_rows(parts, 4).tolist() == [0, 1, 3]
 
 
 def test_a_list_may_know_more_images_and_columns(tmp_path: Path) -> None:
@@ -64,5 +78,5 @@ def test_all_but_the_test_images_may_be_trained_on() -> None:
 
 
 def test_an_image_of_an_unknown_part_is_not_trained_on() -> None:
-    with pytest.raises(InputError, match="each row must say train, val or test, found 'tset'"):
+    with pytest.raises(InputError, match="train, val, test or unused, found 'tset'"):
         training_rows(("train", "tset"), 2)

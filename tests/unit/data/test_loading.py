@@ -1,6 +1,5 @@
-"""Images in memory: their order and depth, broken files, memory, hashes."""
+"""Images of a table: their order and depth, frames, broken files, memory."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -9,10 +8,13 @@ import pytest
 from PIL import Image
 
 from glcm_mae.data import loading
-from glcm_mae.data.images import fit_image, read_image
-from glcm_mae.data.loading import LoadedImages, file_hashes, load_images
+from glcm_mae.data.loading import LoadedImages, load_images
+from glcm_mae.data.reading.images import read_frames, read_image
+from glcm_mae.data.reading.policy import ReadingPolicy
 from glcm_mae.data.tables import ImageTable, read_table
 from glcm_mae.errors import InputError
+
+SMALL = ReadingPolicy(size=(4, 4), fit="crop")
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 def load(folder: Path, on_error: str = "stop", labelled: bool = True) -> LoadedImages:
     table = read_table(folder, labelled=labelled)
-    return load_images(table, size=4, channels=1, fit="crop", on_error=on_error)
+    return load_images(table, SMALL, on_error=on_error)
 
 
 def refusal(folder: Path, on_error: str = "stop") -> str:
@@ -51,27 +53,69 @@ def test_sixteen_bits_survive(tmp_path: Path) -> None:
     values = np.array([[0, 1], [40001, 65535]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
     table = read_table(tmp_path, labelled=False)
-    loaded = load_images(table, size=2, channels=1, fit="pad")
+    loaded = load_images(table, ReadingPolicy(size=(2, 2)))
     np.testing.assert_array_equal(loaded.pixels[0, 0], values)
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad"])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_loading_is_reading_and_fitting(tmp_path: Path, fit: str, channels: int) -> None:
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize(("fit", "channels"), [("crop", 1), ("pad", 3), ("squeeze", 1)])
+def test_loading_is_reading_and_rounding(
+    tmp_path: Path, fit: str, channels: int, depth: int
+) -> None:
     values = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     Image.fromarray(values).save(tmp_path / "a.png")
     table = read_table(tmp_path, labelled=False)
-    loaded = load_images(table, size=(8, 10), channels=channels, fit=fit)
-    image = fit_image(read_image(tmp_path / "a.png", channels=channels), (8, 10), fit)
-    np.testing.assert_array_equal(loaded.pixels[0], np.rint(image * 65535))
+    policy = ReadingPolicy(channels=channels, size=(8, 10), fit=fit, depth=depth)
+    loaded = load_images(table, policy)
+    assert loaded.pixels.shape == (1, channels, 8, 10)
+    assert loaded.pixels.dtype == f"uint{depth}"
+    image = read_image(tmp_path / "a.png", policy=policy)
+    np.testing.assert_array_equal(loaded.pixels[0], np.rint(image * (2**depth - 1)))
+
+
+def test_eight_bits_keep_eight_bit_images_exactly(tmp_path: Path) -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    table = read_table(tmp_path, labelled=False)
+    loaded = load_images(table, ReadingPolicy(size=(16, 16), depth=8))
+    np.testing.assert_array_equal(loaded.pixels[0][0], values)
+
+
+def test_frames_come_in_the_order_of_the_table(tmp_path: Path) -> None:
+    volume = np.arange(5 * 48, dtype=np.uint8).reshape(5, 6, 8)
+    np.save(tmp_path / "v.npy", volume)
+    Image.fromarray(volume[0] + 1).save(tmp_path / "a.png")
+    rows = (("v.npy", 3), ("a.png", -1), ("v.npy", 0), ("v.npy", 3))
+    paths, frames = zip(*rows, strict=True)
+    table = ImageTable(tmp_path, paths, (), (), paths, (), frames)
+    policy = ReadingPolicy(size=(6, 8), depth=8, axis=0)
+    loaded = load_images(table, policy)
+    assert loaded.table.names == ("v.npy#3", "a.png", "v.npy#0", "v.npy#3")
+    expected = read_frames(tmp_path / "v.npy", [3, 0, 3], policy)
+    np.testing.assert_array_equal(loaded.pixels[np.array([0, 2, 3])], np.rint(expected * 255))
+    np.testing.assert_array_equal(loaded.pixels[1][0], volume[0] + 1)
+
+
+def test_a_file_of_frames_is_read_once_in_blocks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+
+    def read(path: Path, frames: list[int], policy: ReadingPolicy) -> np.ndarray:
+        asked.append(frames)
+        return np.full((len(frames), 1, 4, 4), 0.5, np.float32)
+
+    monkeypatch.setattr(loading, "read_frames", read)
+    monkeypatch.setattr(loading, "_BLOCK", 3 * 4 * 16)
+    table = ImageTable(folder, ("v",) * 8, (), (), ("v",) * 8, (), tuple(range(8)))
+    assert len(load_images(table, SMALL).pixels) == 8
+    assert sorted(asked) == [[0, 1, 2], [3, 4, 5], [6, 7]]
 
 
 def test_progress_counts_every_file(folder: Path) -> None:
     calls: list[tuple[int, int]] = []
     table = read_table(folder, labelled=True)
-    load_images(
-        table, size=4, channels=1, fit="crop", progress=lambda *call: calls.append(call)
-    )
+    load_images(table, SMALL, progress=lambda *call: calls.append(call))
     assert calls == [(done, 6) for done in range(1, 7)]
 
 
@@ -81,7 +125,7 @@ def test_an_interruption_comes_through(folder: Path) -> None:
 
     table = read_table(folder, labelled=True)
     with pytest.raises(KeyboardInterrupt):
-        load_images(table, size=4, channels=1, fit="crop", progress=interrupt)
+        load_images(table, SMALL, progress=interrupt)
 
 
 def test_broken_files_stop_after_all_were_tried(folder: Path) -> None:
@@ -90,9 +134,20 @@ def test_broken_files_stop_after_all_were_tried(folder: Path) -> None:
         path.write_bytes(b"" if index < 4 else b"<html>")
     assert refusal(folder) == (
         f"{folder}: 3 of 6 images cannot be read: ill/1.png (the file is empty), "
-        "ill/2.png (the file is empty), well/4.png (no PNG, JPEG, TIFF or BMP inside); "
-        "repair or remove them, or pass --data.on_error skip"
+        "ill/2.png (the file is empty), well/4.png (it is a web page, "
+        "no PNG, JPEG, BMP, WebP, TIFF, DICOM, NIfTI, NPY or NPZ); repair or remove them, or "
+        "pass --data.on_error skip"
     )
+
+
+def test_broken_files_tell_the_remedy_that_helps(folder: Path) -> None:
+    np.save(folder / "ill" / "v.npy", np.zeros((5, 6, 8), np.uint8))
+    table = ImageTable(folder, ("ill/v.npy",), (), (), ("v",), ())
+    with pytest.raises(InputError) as caught:
+        load_images(table, SMALL)
+    assert "ill/v.npy (it holds 8 frames" in str(caught.value)
+    assert "choose some with --data.frames all, middle or a number" in str(caught.value)
+    assert str(caught.value).endswith(", or pass --data.on_error skip")
 
 
 def test_of_many_broken_files_five_are_named(folder: Path) -> None:
@@ -137,25 +192,19 @@ def test_skipping_a_whole_class_is_refused(folder: Path) -> None:
     assert len(load(folder, "skip", labelled=False).table) == 3
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"on_error": "ignore"}, "data.on_error: must be 'stop' or 'skip', got 'ignore'"),
-        ({"fit": "stretch"}, "fit: must be 'crop' or 'pad', got 'stretch'"),
-        ({"size": 0}, "size: must be at least 1 pixel, got 0"),
-        ({"channels": 2}, r"channels: must be 1 \(gray\) or 3 \(colour\), got 2"),
-    ],
-)
-def test_settings_out_of_range(folder: Path, settings: dict[str, object], message: str) -> None:
+def test_settings_out_of_range(folder: Path) -> None:
     table = read_table(folder, labelled=True)
+    message = "data.on_error: must be 'stop' or 'skip', got 'ignore'"
     with pytest.raises(InputError, match=message):
-        load_images(table, **({"size": 4, "channels": 1, "fit": "crop"} | settings))
+        load_images(table, SMALL, on_error="ignore")
+    with pytest.raises(InputError, match="size: images are kept in one size"):
+        load_images(table, ReadingPolicy())
 
 
 def test_an_empty_table_is_refused(tmp_path: Path) -> None:
     table = ImageTable(tmp_path, (), (), (), (), ())
     with pytest.raises(InputError, match="no images are left to load; choose some"):
-        load_images(table, size=4, channels=1, fit="crop")
+        load_images(table, SMALL)
 
 
 def test_more_than_the_memory_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +212,8 @@ def test_more_than_the_memory_is_refused(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(loading, "_free_memory", lambda: needed / 0.8 - 1)
     assert refusal(folder) == (
         f"{folder}: 6 images of 1 x 4 x 4 need 1.92e-07 GB, more than 80 % of the 2.39e-07 GB "
-        "of free memory; choose a smaller size or fewer images"
+        "of free memory; give a folder as --data.cache, or choose a smaller size or "
+        "fewer images"
     )
     monkeypatch.setattr(loading, "_free_memory", lambda: needed / 0.8 + 1)
     assert len(load(folder).pixels) == 6
@@ -186,31 +236,11 @@ def test_free_memory_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loading._free_memory() is None
 
 
-def test_hashes_are_of_the_content(folder: Path) -> None:
-    table = read_table(folder, labelled=True)
-    hashes = file_hashes(table)
-    assert hashes == tuple(
-        hashlib.sha256(table.file(i).read_bytes()).hexdigest() for i in range(6)
-    )
-    assert len(set(hashes)) == 6
-
-
-def test_hashing_a_missing_file(folder: Path) -> None:
-    table = read_table(folder, labelled=True)
-    table.file(2).unlink()
-    with pytest.raises(InputError) as caught:
-        file_hashes(table)
-    assert str(caught.value) == (
-        f"{folder}/ill/2.png: cannot be opened (No such file or directory); "
-        "check that it is there"
-    )
-
-
 @pytest.mark.parametrize("fixture", ["busi", "sarscov2_ct", "kermany_cxr"])
 def test_real_images_load(request: pytest.FixtureRequest, fixture: str) -> None:
     folder: Path = request.getfixturevalue(fixture)
     table = read_table(folder / "manifest.csv", labelled=True)
     some = table.subset(range(0, len(table), len(table) // 12))
-    loaded = load_images(some, size=64, channels=1, fit="crop")
+    loaded = load_images(some, ReadingPolicy(size=(64, 64), fit="crop"))
     assert loaded.pixels.shape == (len(some), 1, 64, 64)
-    assert (loaded.pixels.std(axis=(1, 2, 3)) > 0.02 * 65535).all()
+    assert (np.asarray(loaded.pixels).std(axis=(1, 2, 3)) > 0.02 * 65535).all()

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glcm_mae.data import read_table
-from glcm_mae.data.images import UnreadableImageError
+from glcm_mae.data import UnreadableImageError, read_table
 from glcm_mae.data.masks import pair_masks, read_mask
 from glcm_mae.errors import InputError
 
@@ -44,6 +43,12 @@ def test_an_ending_beside_the_images(tmp_path: Path) -> None:
         "v/a.png": [],
         "v/segment.png": [],
     }
+
+
+def test_both_endings_of_a_compressed_volume_are_left_out(tmp_path: Path) -> None:
+    for name in ("a.nii.gz", "a_seg.nii.gz", "b.NII.GZ", "b_seg.png"):
+        (tmp_path / name).touch()
+    assert pairs(tmp_path, "_seg") == {"a.nii.gz": ["a_seg.nii.gz"], "b.NII.GZ": ["b_seg.png"]}
 
 
 def test_refusals(tmp_path: Path) -> None:

@@ -81,3 +81,18 @@ def test_the_numbers_are_uniform() -> None:
 
 def test_no_samples_are_no_rows() -> None:
     assert counted_uniforms(0, 0, [], 8).shape == (0, 8)
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**63 - 1])
+@pytest.mark.parametrize("draws", [1, 4, 8, 9])
+def test_the_numbers_are_those_of_numpys_philox(seed: int, draws: int) -> None:
+    samples = [0, 1, 12345, 2**40]
+    for epoch in (0, 399):
+        expected = [
+            np.random.Generator(
+                np.random.Philox(key=[seed, int(Stream.AUGMENTATION)], counter=[0, 0, epoch, n])
+            ).random(draws)
+            for n in samples
+        ]
+        numbers = counted_uniforms(seed, epoch, samples, draws)
+        assert np.array_equal(numbers, np.asarray(expected, dtype=np.float32))

@@ -192,12 +192,38 @@ def test_parts_by_name(name: str) -> None:
     assert parts(fold) == ({1, 3}, {2}, {0, 4})
 
 
+def test_rows_of_no_part_are_unused() -> None:
+    fold = fold_from_splits(["test", "unused", "train", "val", "Unused"])
+    assert parts(fold) == ({2}, {3}, {0})
+
+
+def test_the_first_repeat_is_what_one_repeat_gives_and_the_others_differ() -> None:
+    once = make_folds(LABELS, PATIENTS, count=3, validation_share=0.3, seed=5)
+    thrice = make_folds(LABELS, PATIENTS, count=3, validation_share=0.3, seed=5, repeats=3)
+    assert [parts(fold) for fold in thrice[:3]] == [parts(fold) for fold in once]
+    tests = [tuple(fold.test) for fold in thrice]
+    assert len(tests) == len(set(tests)) == 9
+
+
+def test_names_of_groups_in_another_order_draw_the_same_folds() -> None:
+    """Pseudonyms sort in an order that their key decides."""
+    renamed = [f"{(int(name[1:]) * 7) % 15:02d}" for name in PATIENTS]
+    left = make_folds(LABELS, PATIENTS, count=3, validation_share=0.3, seed=5)
+    right = make_folds(LABELS, renamed, count=3, validation_share=0.3, seed=5)
+    assert [parts(fold) for fold in left] == [parts(fold) for fold in right]
+
+
+def test_too_few_repeats() -> None:
+    with pytest.raises(InputError, match="repeats: must be at least 1, got 0"):
+        make_folds(LABELS, PATIENTS, count=3, validation_share=0.2, seed=0, repeats=0)
+
+
 def test_unknown_parts() -> None:
     with pytest.raises(InputError) as caught:
         fold_from_splits(["train", "dev", "", "val", "test", "dev"])
     assert str(caught.value) == (
-        "split: each row must say train, val or test, found '', 'dev'; correct them, or leave "
-        "all cells empty to have the parts drawn"
+        "split: each row must say train, val, test or unused, found '', 'dev'; correct them, "
+        "or leave all cells empty to have the parts drawn"
     )
 
 

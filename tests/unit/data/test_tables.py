@@ -1,12 +1,20 @@
 """Folders and manifests as tables, and every way in which they can be wrong."""
 
 import csv
+import os
+import re
+import sys
+import types
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from glcm_mae.data.reading.formats import IMAGE_SUFFIXES
 from glcm_mae.data.tables import ImageTable, read_table
 from glcm_mae.errors import InputError
 
@@ -24,20 +32,29 @@ def manifest(root: Path, rows: Sequence[Sequence[str]], name: str = "manifest.cs
     return path
 
 
-def refusal(path: Path, *, labelled: bool) -> str:
+def refusal(path: Path, *, labelled: bool, **more: Any) -> str:
     with pytest.raises(InputError) as caught:
-        read_table(path, labelled=labelled)
+        read_table(path, labelled=labelled, **more)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_a_folder_is_searched_to_any_depth_in_sorted_order(tmp_path: Path) -> None:
-    touch(tmp_path, "z.png", "b/c/d.TIFF", "b/a.Jpg", "a.bmp", "notes.txt", "b/x.dcm")
+    touch(
+        tmp_path, "z.png", "b/c/d.TIFF", "b/a.Jpg", "a.bmp", "notes.txt", "b/x.nii.GZ", "x.gz"
+    )
     table = read_table(tmp_path, labelled=False)
-    assert table.paths == ("a.bmp", "b/a.Jpg", "b/c/d.TIFF", "z.png")
-    assert table.groups == table.paths
+    assert table.paths == ("a.bmp", "b/a.Jpg", "b/c/d.TIFF", "b/x.nii.GZ", "z.png")
+    assert table.groups is table.paths
+    assert table.names is table.paths
+    assert (table.frames, table.shown, table.grouping, table.source) == (
+        (),
+        (),
+        "image",
+        "files",
+    )
     assert (table.labels, table.classes, table.splits) == ((), (), ())
-    assert len(table) == 4
+    assert len(table) == 5
     assert table.file(2) == tmp_path / "b" / "c" / "d.TIFF"
 
 
@@ -51,7 +68,7 @@ def test_a_labelled_folder_has_a_class_per_subfolder(tmp_path: Path) -> None:
 
 
 def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
-    touch(tmp_path, "a.png", "._a.png", ".cache/b.png")
+    touch(tmp_path, "a.png", "._a.png", ".cache/b.png", "__MACOSX/a.png")
     assert read_table(tmp_path, labelled=False).paths == ("a.png",)
 
 
@@ -134,6 +151,154 @@ def test_subset_keeps_the_classes_and_takes_arrays(tmp_path: Path) -> None:
     assert table.subset([]).classes == ("n", "y")
 
 
+def test_subset_keeps_every_field() -> None:
+    table = ImageTable(
+        Path("x"),
+        ("v.nii", "v.nii", "a.png"),
+        (0, 1, 0),
+        ("n", "y"),
+        ("v", "v", "a"),
+        ("train", "train", "test"),
+        (4, 5, -1),
+        ("p", "q", "r"),
+        grouping="manifest",
+        source="shards",
+    )
+    part = table.subset(np.array([2, 1]))
+    assert (part.frames, part.shown, part.splits) == ((-1, 5), ("r", "q"), ("test", "train"))
+    assert (part.grouping, part.source) == ("manifest", "shards")
+    assert part.names == ("r", "q")
+    assert table.subset(range(3)) == table
+
+
+def test_frames_make_names() -> None:
+    table = ImageTable(Path("x"), ("v.nii", "a.png"), (), (), ("v", "a"), (), (3, -1))
+    assert table.names == tuple(map(table.name, range(2))) == ("v.nii#3", "a.png")
+    assert [table.frame(row) for row in range(2)] == [3, None]
+    hidden = replace(table, shown=("p", "q"))
+    assert hidden.names == tuple(map(hidden.name, range(2))) == ("p", "q")
+    assert hidden.plain_name(0) == "v.nii#3"
+
+
+@pytest.mark.parametrize("field", ["labels", "groups", "splits", "frames", "shown"])
+def test_tuples_of_other_lengths_are_refused(field: str) -> None:
+    table = ImageTable(Path("x"), ("a", "b"), (), (), ("a", "b"), ())
+    with pytest.raises(ValueError, match=f"^{field}: must have an entry for each of 2 images"):
+        replace(table, **{field: (1,)})
+
+
+def test_names_can_be_hidden(tmp_path: Path) -> None:
+    touch(tmp_path, "ill/secret.png", "well/mueller.png")
+    open_table = read_table(tmp_path, labelled=True)
+    table = read_table(tmp_path, labelled=True, hide_names=True, key=tmp_path / "k" / "key")
+    assert table.paths == open_table.paths  # files must be found
+    shown = repr((table.names, table.groups, table.shown))
+    assert not re.search("secret|mueller|ill|well|png", shown)
+    assert len({*table.names, *table.groups}) == 4
+    again = read_table(tmp_path, labelled=True, hide_names=True, key=tmp_path / "k" / "key")
+    assert again == table
+    other = read_table(tmp_path, labelled=True, hide_names=True, key=tmp_path / "k" / "key2")
+    assert not set(other.names) & set(table.names)
+
+
+def test_hidden_groups_keep_patients_together(tmp_path: Path) -> None:
+    touch(tmp_path, "1.png", "2.png", "3.png")
+    rows = [["path", "group"], ["1.png", "meier"], ["2.png", "meier"], ["3.png", ""]]
+    table = read_table(manifest(tmp_path, rows), labelled=False, hide_names=True)
+    assert table.groups[0] == table.groups[1] != table.groups[2]
+    assert "meier" not in repr(table.groups)
+    assert "png" not in repr(table.groups)
+    assert table.grouping == "manifest"
+
+
+def test_a_class_can_be_renamed_joined_and_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "b/2.png", "c/3.png", "d/4.png")
+    wanted = {"a": "ill", "b": "ill", "c": None, "d": "fine"}
+    table = read_table(tmp_path, labelled=True, label_map=wanted)
+    assert table.paths == ("a/1.png", "b/2.png", "d/4.png")
+    assert (table.classes, table.labels) == (("fine", "ill"), (1, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (
+            {"a": "x"},
+            "label_map must say what becomes of every class, 1 missing: b; add them, with "
+            "null to leave their images out",
+        ),
+        (
+            {"a": "x", "b": "y", "B": "y"},
+            "label_map names classes that are not there: B; the classes are a, b",
+        ),
+        (
+            {"a": None, "b": None},
+            "label_map leaves every image out; map two classes or more to names",
+        ),
+        (
+            {"a": "x", "b": "x"},
+            "classification needs two classes or more, found only 'x'; add images of another "
+            "class",
+        ),
+    ],
+)
+def test_a_map_of_classes_that_does_not_fit(
+    tmp_path: Path, wanted: dict[str, str | None], told: str
+) -> None:
+    touch(tmp_path, "a/1.png", "b/2.png")
+    assert refusal(tmp_path, labelled=True, label_map=wanted) == f"{tmp_path}: {told}"
+    assert len(read_table(tmp_path, labelled=False, label_map=wanted)) == 2
+
+
+def shard_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, **fields: object
+) -> tuple[Path, ImageTable]:
+    """A folder of shards, as far as a table looks at it."""
+    touch(folder, "shards.json")
+    table = ImageTable(
+        folder, ("p1_a", "p1_b", "p2_c"), (0, 1, 2), ("i", "j", "k"), ("1", "2", "3"), ()
+    )
+    table = replace(table, source="shards", **fields)
+    module = types.ModuleType("glcm_mae.data.shards")
+    module.read_shard_table = lambda path: table  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "glcm_mae.data.shards", module)
+    return folder, table
+
+
+def test_shards_tell_their_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, table = shard_folder(tmp_path, monkeypatch)
+    assert read_table(folder, labelled=True) == table
+    plain = read_table(folder, labelled=False)
+    assert (plain.labels, plain.classes, plain.source) == ((), (), "shards")
+    wanted = {"i": "j", "j": "i", "k": None}
+    mapped = read_table(folder, labelled=True, label_map=wanted)
+    assert (mapped.paths, mapped.labels, mapped.classes) == (
+        ("p1_a", "p1_b"),
+        (1, 0),
+        ("i", "j"),
+    )
+    grouped = read_table(folder, labelled=True, group_pattern=r"p\d")
+    assert (grouped.groups, grouped.grouping) == (("p1", "p1", "p2"), "pattern")
+    hidden = read_table(folder, labelled=True, hide_names=True)
+    assert not {*hidden.names, *hidden.groups} & {*table.names, *table.groups}
+
+
+def test_shards_keep_what_was_told_when_they_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("x", "y", "z")
+    folder, table = shard_folder(tmp_path, monkeypatch, grouping="manifest", shown=names)
+    told = read_table(folder, labelled=True, group_pattern="p", hide_names=True)
+    assert told == table
+
+
+def test_shards_without_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, _ = shard_folder(tmp_path, monkeypatch, labels=(), classes=())
+    assert refusal(folder, labelled=True) == (
+        f"{folder}: holds shards without labels; make them anew from a labelled table"
+    )
+
+
 def test_missing_path(tmp_path: Path) -> None:
     path = tmp_path / "gone"
     assert (
@@ -141,24 +306,78 @@ def test_missing_path(tmp_path: Path) -> None:
     )
 
 
-def test_neither_folder_nor_manifest(tmp_path: Path) -> None:
+def test_neither_folder_nor_manifest_nor_image(tmp_path: Path) -> None:
     touch(tmp_path, "a.png")
     path = tmp_path / "a.png"
     assert refusal(path, labelled=False) == (
-        f"{path}: is neither a folder of images nor a .csv manifest; give one of them"
+        f"{path}: is neither a folder of images, a manifest (.csv, .parquet) nor an image; "
+        "give one of them"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".ods", ".TSV"])
+def test_spreadsheets_are_not_read(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path, f"list{suffix}")
+    path = tmp_path / f"list{suffix}"
+    assert refusal(path, labelled=True) == (
+        f"{path}: {suffix.lower()} files are not read; save it as CSV (comma-separated UTF-8)"
+    )
+
+
+def test_a_single_image_is_a_table_without_classes(tmp_path: Path) -> None:
+    path = tmp_path / "a.scan"
+    Image.new("L", (2, 2)).save(path, format="PNG")
+    table = read_table(path, labelled=False)
+    assert table == ImageTable(tmp_path, ("a.scan",), (), (), ("a.scan",), ())
+    assert refusal(path, labelled=True) == (
+        f"{path}: a single file tells no classes; give a folder with a subfolder for each "
+        "class, or a manifest"
     )
 
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_folder_without_images(tmp_path: Path, labelled: bool) -> None:
-    suffixes = ".png .jpg .jpeg .tif .tiff .bmp count"
+    suffixes = " ".join(IMAGE_SUFFIXES) + " and DICOM files of any name count"
     assert refusal(tmp_path, labelled=labelled) == (
         f"{tmp_path}: holds no images ({suffixes}); give the folder that holds them"
     )
-    touch(tmp_path, "a.dcm", "s/b.dcm", "LICENSE", ".hidden")
+    touch(tmp_path, "a.gif", "s/b.gif", "LICENSE", ".hidden")
     assert refusal(tmp_path, labelled=labelled) == (
         f"{tmp_path}: holds no images ({suffixes}) but 3 other files "
-        "(2 .dcm, 1 without suffix); give the folder that holds them"
+        "(2 .gif, 1 without suffix); give the folder that holds them"
+    )
+
+
+def test_dicom_is_found_under_any_name_but_its_index_is_not(tmp_path: Path) -> None:
+    dicom = bytes(128) + b"DICM" + bytes(8)
+    for name in ("scans/1.2.840", "scans/IM0001", "DICOMDIR", "scans/Dicomdir"):
+        touch(tmp_path, name)
+        (tmp_path / name).write_bytes(dicom)
+    (tmp_path / "notes.txt").write_text("DICM " * 100)
+    os.mkfifo(tmp_path / "pipe")
+    table = read_table(tmp_path, labelled=False)
+    assert table.paths == ("scans/1.2.840", "scans/IM0001")
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "a\u2028b.png", os.fsdecode(b"\xff.png")])
+def test_names_that_are_no_text_are_refused(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "a.png", name)
+    message = refusal(tmp_path, labelled=False)
+    assert message == (
+        f"{tmp_path}: the names of images must be text on one line, 1 are not: {name!a}; "
+        "rename them"
+    )
+
+
+def test_a_folder_that_cannot_be_searched_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(folder: str) -> None:
+        raise PermissionError(13, "Permission denied", folder)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert refusal(tmp_path, labelled=False) == (
+        f"{tmp_path}: cannot be searched (Permission denied); check who may read it"
     )
 
 

@@ -1,11 +1,12 @@
 """Augmentation: whole pixels moved exactly, rotation by hand, nothing left of [0, 1]."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glcm_mae.data.transforms import DRAWS, augment
+from glcm_mae.data.transforms import DRAWS, augment, augment_stored
 
 STILL = {
     "flip_horizontal": 0.0,
@@ -155,3 +156,34 @@ def test_every_image_has_its_own_numbers() -> None:
         alone = augment(before[[0]], numbers[[index]], rotation=20.0, scale=0.2)
         torch.testing.assert_close(together[[index]], alone, rtol=0, atol=1e-6)
     assert not torch.allclose(together[0], together[1])
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(
+        st.integers(1, 4), st.sampled_from([1, 3]), st.integers(2, 9), st.integers(2, 9)
+    ),
+    depth=st.sampled_from([8, 16]),
+    rotation=st.sampled_from([0.0, 20.0]),
+)
+@settings(max_examples=30)
+def test_stored_pixels_become_what_images_become(
+    seed: int, shape: tuple[int, ...], depth: int, rotation: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    stored = rng.integers(0, 2**depth, shape, dtype=f"uint{depth}")
+    before, numbers = stored.copy(), images(shape[0], 8, seed=seed)
+    chosen = {"flip_horizontal": 0.5, "flip_vertical": 0.5, "shift": 0.5, "brightness": 0.5}
+    result = augment_stored(stored, numbers, rotation=rotation, contrast=0.9, **chosen)
+    levels = torch.from_numpy(stored.astype(np.float32)) / (2**depth - 1)
+    expected = augment(levels, numbers, rotation=rotation, contrast=0.9, **chosen)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
+    assert np.array_equal(stored, before)
+
+
+def test_stored_pixels_have_the_same_defaults() -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (5, 1, 9, 9), dtype=np.uint8)
+    numbers, levels = images(5, 8, seed=3), torch.from_numpy(stored.astype(np.float32)) / 255
+    expected = augment(levels, numbers)
+    torch.testing.assert_close(augment_stored(stored, numbers), expected, rtol=0, atol=1e-6)

@@ -1,0 +1,180 @@
+"""Settings of the stages, put together from the sections."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
+
+from glcm_mae.config.base import PositiveInt, Seed, Settings
+from glcm_mae.config.data import DEFAULT_CACHE, DataConfig, ImagesConfig
+from glcm_mae.config.losses import LossesConfig, check_losses_fit_patch
+from glcm_mae.config.model import ModelConfig
+from glcm_mae.config.training import FinetuningConfig, FoldsConfig, PretrainingConfig
+
+
+class StageConfig(Settings):
+    """What every stage asks for."""
+
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    out: Path
+    """Run folder to create; an existing one is never overwritten."""
+    seed: Seed = 0
+    """Seed of every random number."""
+    device: Literal["best", "cpu", "cuda"] = "best"
+    """Where to compute; best is the GPU if there is one."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """bfloat16 autocast where the device computes it natively; float32 everywhere."""
+
+
+class PretrainConfig(StageConfig):
+    """Settings of ``glcm-mae pretrain``."""
+
+    losses: LossesConfig = LossesConfig()
+    pretraining: PretrainingConfig = PretrainingConfig()
+
+    @model_validator(mode="after")
+    def _fits_patch(self) -> Self:
+        check_losses_fit_patch(self.losses, self.model)
+        return self
+
+
+class FinetuneConfig(StageConfig):
+    """Settings of ``glcm-mae finetune``."""
+
+    finetuning: FinetuningConfig = FinetuningConfig()
+    folds: FoldsConfig = FoldsConfig()
+    start: Literal["weights", "scratch"] = "weights"
+    """Start from given weights, or from random ones."""
+    weights: Path | None = None
+    """Pre-training run folder, or an encoder.safetensors."""
+    leak_check: Literal["on", "off"] = "on"
+    """Find near-duplicates first, and keep them in one part; a given split is only checked."""
+
+    @model_validator(mode="after")
+    def _weights(self) -> Self:
+        check_start(self.start, self.weights)
+        return self
+
+
+class CrossValConfig(StageConfig):
+    """Settings of ``glcm-mae crossval``."""
+
+    losses: LossesConfig = LossesConfig()
+    pretraining: PretrainingConfig = PretrainingConfig()
+    finetuning: FinetuningConfig = FinetuningConfig()
+    folds: FoldsConfig = FoldsConfig()
+    start: Literal["pretraining", "weights", "scratch"] = "pretraining"
+    """Pre-train in every fold without its test images, or start from given weights, or none."""
+    weights: Path | None = None
+    """Pre-training run folder, or an encoder.safetensors (with start: weights)."""
+    leak_check: Literal["on", "off"] = "on"
+    """Find near-duplicates first, and keep them in one part of every fold."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.start == "pretraining":
+            check_losses_fit_patch(self.losses, self.model)
+        check_start(self.start, self.weights)
+        if self.data.split is not None:
+            raise ValueError(
+                "data.split is not for crossval, which draws its own folds: use finetune for a "
+                "given split, or leave data.split out"
+            )
+        return self
+
+    def pretrain_config(self, out: Path) -> PretrainConfig:
+        """Return the settings of one fold's pre-training."""
+        return PretrainConfig(**_sections(self, PretrainConfig, out=out))
+
+    def finetune_config(self, out: Path, weights: Path | None) -> FinetuneConfig:
+        """Return the settings of one fold's fine-tuning."""
+        start = "scratch" if weights is None else "weights"
+        sections = _sections(self, FinetuneConfig, out=out, start=start, weights=weights)
+        return FinetuneConfig(**sections)
+
+
+class ReconstructConfig(ImagesConfig):
+    """Settings of ``glcm-mae reconstruct``."""
+
+    run: Path
+    """Pre-training run folder."""
+    out: Path
+    """Folder to create for the pictures and the table."""
+    images: PositiveInt = 8
+    """Images shown in the picture; the table covers all."""
+    seed: Seed = 0
+    """Seed of the masks."""
+    cache: Path | None = DEFAULT_CACHE
+    """Folder for decoded images, shared by all runs; none: keep them in memory."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """What to do with files that cannot be read."""
+    device: Literal["best", "cpu", "cuda"] = "best"
+    """Where to compute; best is the GPU if there is one."""
+
+
+class AuditConfig(Settings):
+    """Settings of ``glcm-mae data audit``."""
+
+    data: DataConfig
+    out: Path
+    """Folder to create for audit.json, audit.html, duplicates.csv and groups.csv."""
+    with_images: bool = True
+    """Show images on the page; without them it can be passed on."""
+
+
+class SplitConfig(Settings):
+    """Settings of ``glcm-mae data split``."""
+
+    data: DataConfig
+    folds: FoldsConfig = FoldsConfig()
+    out: Path
+    """CSV file to write: path, and a column per fold; for folds.file of crossval."""
+    leak_check: Literal["on", "off"] = "on"
+    """Find near-duplicates first, and keep them in one part of every fold."""
+    seed: Seed = 0
+    """Seed of the folds."""
+
+
+class ShardConfig(Settings):
+    """Settings of ``glcm-mae data shard``."""
+
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    out: Path
+    """Folder to create for the shards."""
+    labelled: bool = True
+    """Whether every image needs a class."""
+    images_per_shard: PositiveInt = 2048
+    """Images in one tar file."""
+
+
+class DemoConfig(Settings):
+    """Settings of ``glcm-mae demo``."""
+
+    out: Path = Path("runs/demo")
+    """Folder to create."""
+    seed: Seed = 0
+    """Seed of every random number."""
+
+
+def _sections(source: Settings, target: type[Settings], **values: Any) -> dict[str, Any]:
+    shared = {
+        name: getattr(source, name) for name in target.model_fields if hasattr(source, name)
+    }
+    return {**shared, **values}
+
+
+def check_start(start: str, weights: Path | None) -> None:
+    """Refuse a start that contradicts the weights.
+
+    Raises:
+        ValueError: If weights are missing, or given but not used.
+    """
+    if start == "weights" and weights is None:
+        raise ValueError(
+            "start: weights needs --weights RUN_FOLDER (or pass --start scratch to begin with "
+            "random weights)"
+        )
+    if start != "weights" and weights is not None:
+        raise ValueError(f"weights are given but start is {start!r}: pass --start weights too")

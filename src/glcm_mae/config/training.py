@@ -1,0 +1,120 @@
+"""Settings of the optimiser, of both trainings and of the folds."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from glcm_mae.config.base import (
+    Beta,
+    NonNegative,
+    Positive,
+    PositiveInt,
+    Settings,
+    Share,
+)
+
+
+class AugmentationConfig(Settings):
+    """Mild changes that leave the finding where it is."""
+
+    flip_horizontal: Share = 0.5
+    """Probability of a left-right mirror."""
+    flip_vertical: Share = 0.0
+    """Probability of an up-down mirror."""
+    shift: Annotated[float, Field(ge=0.0, le=0.5)] = 0.06
+    """Largest shift, as a share of the side; whole pixels, so texture is kept."""
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    """Largest rotation in degrees (resamples, and so smooths)."""
+    scale: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Largest relative change of size (resamples, and so smooths)."""
+    brightness: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    """Largest change of brightness, in gray-range units."""
+    contrast: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    """Largest relative change of contrast about the image's mean."""
+
+
+class OptimizationConfig(Settings):
+    """AdamW with linear warm-up and cosine decay."""
+
+    epochs: PositiveInt
+    """Passes over the training images."""
+    batch_size: PositiveInt
+    """Images per optimiser step."""
+    learning_rate: Positive
+    """Peak learning rate, reached after the warm-up."""
+    min_learning_rate: NonNegative = 0.0
+    """Learning rate at the end of the cosine."""
+    warmup_epochs: NonNegative = 5.0
+    """Epochs of linear warm-up."""
+    weight_decay: NonNegative = 0.05
+    """Decoupled weight decay; norms, biases and tokens are excluded."""
+    betas: tuple[Beta, Beta]
+    """Decay rates of Adam's moments."""
+    clip_norm: Positive = 1.0
+    """Largest gradient norm; larger gradients are scaled down to it."""
+    augmentation: AugmentationConfig
+
+    @model_validator(mode="after")
+    def _rates(self) -> Self:
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"min_learning_rate {self.min_learning_rate:g} is above learning_rate "
+                f"{self.learning_rate:g}"
+            )
+        return self
+
+
+class PretrainingConfig(OptimizationConfig):
+    """How the autoencoder is trained."""
+
+    epochs: PositiveInt = 400
+    batch_size: PositiveInt = 64
+    learning_rate: Positive = 3e-4
+    warmup_epochs: NonNegative = 20.0
+    betas: tuple[Beta, Beta] = (0.9, 0.95)
+    augmentation: AugmentationConfig = AugmentationConfig()
+    picture_every: PositiveInt = 20
+    """Epochs between two reconstructions.png."""
+    shares_every: PositiveInt = 50
+    """Steps between two samples of the terms' gradient shares."""
+
+
+class FinetuningConfig(OptimizationConfig):
+    """How the classifier is trained; the defaults are for few labels."""
+
+    epochs: PositiveInt = 50
+    batch_size: PositiveInt = 32
+    learning_rate: Positive = 1e-3
+    min_learning_rate: NonNegative = 1e-6
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    augmentation: AugmentationConfig = AugmentationConfig(rotation=10.0, scale=0.1)
+    pooling: Literal["mean", "cls"] = "mean"
+    """Classify from the mean of the patch tokens, or from the class token."""
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.75
+    """Factor by which the learning rate falls from each layer to the one before."""
+    drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    """Largest rate of stochastic depth."""
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    """Share of the target spread over all classes."""
+    balance: Literal["none", "loss", "sampling"] = "loss"
+    """Make up for unequal classes by weights in the loss, by sampling, or not at all."""
+    select_by: Literal["loss", "auroc", "accuracy", "balanced_accuracy"] = "auroc"
+    """Score on the inner validation part that picks the epoch."""
+
+
+class FoldsConfig(Settings):
+    """How the labelled images are divided."""
+
+    count: Annotated[int, Field(ge=2)] = 5
+    """Folds of the cross-validation."""
+    validation_share: Annotated[float, Field(gt=0.0, le=0.5)] = 0.2
+    """Share of a fold's training part set aside to pick the epoch."""
+    test_share: Annotated[float, Field(gt=0.0, le=0.5)] = 0.2
+    """Share held out by finetune when the table has no split column."""
+    repeats: PositiveInt = 1
+    """Times the cross-validation is repeated, each time with other folds."""
+    label_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Share of the training labels that are used; smaller shares lie within larger ones."""
+    file: Path | None = None
+    """Folds to use as they are: folds.csv of another run, or of glcm-mae data split."""

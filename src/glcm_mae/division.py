@@ -1,0 +1,175 @@
+"""How labelled images are divided: what must stay together, and into which folds."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from glcm_mae.config import DataConfig, FoldsConfig
+from glcm_mae.data import Fold, ImageTable, LoadedImages, ReadingPolicy, make_folds
+from glcm_mae.data.audit.duplicates import Duplicates, duplicate_groups, find_duplicates
+from glcm_mae.data.fold_files import check_folds, read_folds
+from glcm_mae.data.fractions import label_fraction
+from glcm_mae.intake import cache_folder, read_listed
+from glcm_mae.progress import say
+
+THUMBNAIL = (128, 128)
+"""Size at which images are compared with each other."""
+
+_GROUPINGS = {
+    "manifest": "groups are those of the manifest",
+    "dicom": "groups are the patients of the DICOM headers",
+    "pattern": "groups were found in the paths",
+}
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """What would leak from one part into another if it were not kept together.
+
+    Attributes:
+        groups: What must stay together: the table's groups, joined by near-duplicates.
+        facts: Counts, for the table of scores; only ``check`` if nothing was looked for.
+        note: The same in one sentence.
+    """
+
+    groups: tuple[str, ...]
+    facts: dict[str, Any]
+    note: str
+
+
+def find_leaks(table: ImageTable, data: DataConfig, check: str) -> Leaks:
+    """Find near-duplicates among the images of a table, unless told not to.
+
+    Args:
+        table: Images that can all be read.
+        data: How they are read, and where decoded images are kept.
+        check: ``"on"`` or ``"off"``.
+
+    Returns:
+        The groups that no fold may tear apart.
+
+    Raises:
+        InputError: If an image cannot be read.
+    """
+    if check == "off":
+        note = "LEAK CHECK OFF: near-duplicates may stand in training and test alike"
+        return Leaks(table.groups, {"check": "off"}, note)
+    found = compare_images(table, data)
+    facts = {"check": "on", **count_duplicates(table, found)}
+    if not facts["near_duplicate_pairs"]:
+        return Leaks(table.groups, facts, "no near-duplicates were found")
+    note = (
+        f"{facts['images_in_clusters']} images in {facts['clusters']} clusters of "
+        f"near-duplicates; each cluster stays in one part"
+    )
+    if facts["pairs_across_classes"]:
+        note += f" ({facts['pairs_across_classes']} pairs have two different labels)"
+    return Leaks(duplicate_groups(table, found), facts, note)
+
+
+def keep_together(images: LoadedImages, data: DataConfig, check: str) -> LoadedImages:
+    """Join the groups of near-duplicates, and say what was found.
+
+    Where the table has parts of its own, they stay as they are: groups that stand in two
+    of them are counted and told.
+
+    Args:
+        images: Labelled images.
+        data: How they are read, and where decoded images are kept.
+        check: ``"on"`` or ``"off"``.
+
+    Raises:
+        InputError: If an image cannot be read.
+    """
+    leaks = find_leaks(images.table, data, check)
+    say(leaks.note)
+    table = replace(images.table, groups=leaks.groups)
+    parts: dict[str, set[str]] = {}
+    for group, part in zip(table.groups, table.splits, strict=False):
+        parts.setdefault(group, set()).add(part)
+    torn = sum(len(found) > 1 for found in parts.values())
+    if torn:
+        say(f"WARNING: {torn} groups stand in two parts of the given split, which leaks")
+    return replace(images, table=table)
+
+
+def compare_images(table: ImageTable, data: DataConfig) -> Duplicates:
+    """Find exact and near duplicates among the images of a table.
+
+    Raises:
+        InputError: If an image cannot be read.
+    """
+    policy = ReadingPolicy(
+        window=data.window,
+        percentiles=data.percentiles,
+        axis=data.axis,
+        size=THUMBNAIL,
+        fit="squeeze",
+        depth=8,
+    )
+    thumbnails = read_listed(
+        table, policy, cache=cache_folder(data.cache), on_error="stop", what="comparing images"
+    )
+    return find_duplicates(thumbnails.pixels)
+
+
+def count_duplicates(table: ImageTable, found: Duplicates) -> dict[str, int]:
+    """Count pairs and clusters of near-duplicates, and those that contradict each other."""
+    pairs = [(pair.a, pair.b) for pair in found.pairs]
+    return {
+        "near_duplicate_pairs": len(pairs),
+        "clusters": len(found.clusters),
+        "images_in_clusters": sum(len(cluster) for cluster in found.clusters),
+        "pairs_across_classes": sum(
+            table.labels[a] != table.labels[b] for a, b in pairs if table.labels
+        ),
+    }
+
+
+def draw_folds(table: ImageTable, settings: FoldsConfig, seed: int) -> list[Fold]:
+    """Return the folds of a cross-validation: those of a file, or drawn.
+
+    Args:
+        table: Labelled images; their groups stay together.
+        settings: How many folds, how often, and which share of the labels is used.
+        seed: The same seed draws the same folds.
+
+    Raises:
+        InputError: If the settings or the file do not fit the table.
+    """
+    if settings.file is not None:
+        folds = read_folds(settings.file, table.names)
+        check_folds(folds, table.groups)
+        return folds
+    folds = make_folds(
+        table.labels,
+        table.groups,
+        count=settings.count,
+        repeats=settings.repeats,
+        validation_share=settings.validation_share,
+        seed=seed,
+        classes=table.classes,
+    )
+    return [_fewer_labels(fold, table, settings.label_share, seed) for fold in folds]
+
+
+def _fewer_labels(fold: Fold, table: ImageTable, share: float, seed: int) -> Fold:
+    """Keep a share of the labels of both parts that are learnt from; the rest is unused."""
+    if share == 1.0:
+        return fold
+    labels = np.array(table.labels)
+    train, validation = (
+        label_fraction(labels, table.groups, rows, share, seed=seed, classes=table.classes)
+        for rows in (fold.train, fold.validation)
+    )
+    return Fold(train, validation, fold.test)
+
+
+def grouping_note(table: ImageTable, leaks: Leaks) -> str:
+    """Say in one sentence what the folds keep together."""
+    count = len(set(leaks.groups))
+    if table.grouping == "image":
+        kept = "near-duplicates apart from that" if count < len(table) else "nothing else known"
+        return f"IMAGE-LEVEL folds: no patient is known to stand in two of them or not ({kept})"
+    return f"no group stands in two parts ({count} groups; {_GROUPINGS[table.grouping]})"

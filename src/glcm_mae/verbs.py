@@ -1,0 +1,188 @@
+"""The commands: what each is for, its settings, and what it tells at the end.
+
+Heavy imports happen inside the functions, so that help comes at once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glcm_mae.data_verbs import (
+    audit,
+    cache,
+    catalog,
+    check,
+    download,
+    phantoms,
+    shard,
+    split,
+)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command.
+
+    Attributes:
+        summary: What it does, in one line.
+        settings: Name of its settings in :mod:`glcm_mae.config`.
+        run: Does it, given the settings and whether to resume; returns lines to tell the user.
+        positional: Settings that may be given without their flags, in order.
+        resumable: Whether it takes ``--resume``.
+    """
+
+    summary: str
+    settings: str
+    run: Callable[[Any, bool], Sequence[str]]
+    positional: tuple[str, ...] = ()
+    resumable: bool = False
+
+
+def _demo(config: Any, resume: bool) -> Sequence[str]:
+    from glcm_mae.demo import run_demo
+
+    run_demo(config, resume=resume)
+    return ()
+
+
+def _pretrain(config: Any, resume: bool) -> Sequence[str]:
+    from glcm_mae.pretraining import pretrain
+
+    encoder = pretrain(config, resume=resume)
+    return (
+        f"encoder: {encoder}",
+        f"picture: {config.out / 'reconstructions.png'}",
+        "next:    glcm-mae finetune --weights "
+        f"{config.out} --data.table LABELLED_FOLDER --out {config.out}-finetuned",
+    )
+
+
+def _finetune(config: Any, resume: bool) -> Sequence[str]:
+    from glcm_mae.evaluation import score_folds
+    from glcm_mae.finetuning import finetune
+    from glcm_mae.scoreboard import print_table
+
+    predictions = finetune(config, resume=resume)
+    systems = {"fine-tuned": score_folds(predictions, config.data.positive)}
+    notes = (f"{len(predictions.paths)} test images, looked at once",)
+    print_table(systems, title="Test part", notes=notes, positive=config.data.positive)
+    return (f"run folder: {config.out}",)
+
+
+def _crossval(config: Any, resume: bool) -> Sequence[str]:
+    from glcm_mae.crossvalidation import cross_validate
+    from glcm_mae.scoreboard import print_table
+
+    result = cross_validate(config, resume=resume)
+    print_table(
+        result.systems, title=result.title, notes=result.notes, positive=result.positive
+    )
+    return (f"run folder: {config.out} (scores.json, predictions.csv, scores.md)",)
+
+
+def _reconstruct(config: Any, _: bool) -> Sequence[str]:
+    from glcm_mae.analysis import reconstruct
+
+    means = reconstruct(config)
+    numbers = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
+    return (
+        f"mean over hidden patches: {numbers}",
+        f"picture: {config.out / 'reconstructions.png'}",
+        f"table:   {config.out / 'reconstructions.csv'}",
+    )
+
+
+def _texture(config: Any, _: bool) -> Sequence[str]:
+    from glcm_mae.extraction import extract
+
+    found = extract(config)
+    skipped = f", {found.skipped} left out" if found.skipped else ""
+    return (
+        f"{found.images} images, {found.features} features each{skipped}",
+        f"table: {config.out}",
+    )
+
+
+VERBS = {
+    "demo": Verb(
+        "The whole path on synthetic images, in a few minutes.",
+        "DemoConfig",
+        _demo,
+        resumable=True,
+    ),
+    "pretrain": Verb(
+        "Pre-train an encoder on a folder of images without labels.",
+        "PretrainConfig",
+        _pretrain,
+        resumable=True,
+    ),
+    "finetune": Verb(
+        "Fine-tune a classifier on one split and test it once.",
+        "FinetuneConfig",
+        _finetune,
+        resumable=True,
+    ),
+    "crossval": Verb(
+        "Pre-train, fine-tune and test in every fold; print the table of scores.",
+        "CrossValConfig",
+        _crossval,
+        resumable=True,
+    ),
+    "reconstruct": Verb(
+        "Show and measure what a pre-trained autoencoder makes of images.",
+        "ReconstructConfig",
+        _reconstruct,
+    ),
+    "texture": Verb(
+        "Measure the texture features of a folder of images, or of regions in them.",
+        "TextureConfig",
+        _texture,
+        positional=("table",),
+    ),
+    "data audit": Verb(
+        "Find broken files, duplicates, leaks, burned-in text and other trouble.",
+        "AuditConfig",
+        audit,
+        positional=("data.table",),
+    ),
+    "data catalog": Verb(
+        "Tell of the known public data sets: classes, licence, where to get them.",
+        "CatalogConfig",
+        catalog,
+        positional=("name",),
+    ),
+    "data check": Verb(
+        "Compare a folder with what was published of a known data set.",
+        "CheckConfig",
+        check,
+        positional=("name", "folder"),
+    ),
+    "data download": Verb(
+        "Fetch a known data set whose licence allows it.",
+        "DownloadConfig",
+        download,
+        positional=("name",),
+    ),
+    "data split": Verb(
+        "Write folds to a file, to be used by several runs.",
+        "SplitConfig",
+        split,
+        positional=("data.table",),
+    ),
+    "data shard": Verb(
+        "Pack decoded images into tar files, for sets beyond memory or machine.",
+        "ShardConfig",
+        shard,
+        positional=("data.table",),
+    ),
+    "data cache": Verb(
+        "List what is in the folder of decoded images, or clear it.",
+        "CacheConfig",
+        cache,
+    ),
+    "data phantoms": Verb(
+        "Write synthetic ultrasound images whose classes differ in texture.",
+        "PhantomsConfig",
+        phantoms,
+    ),
+}
