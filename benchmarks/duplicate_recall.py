@@ -1,8 +1,9 @@
 """How many planted copies the search for duplicates finds, and what it finds in real sets.
 
 Every base image gets one copy, made by one of the changes below at the image's own size;
-bases and copies lie in one set. A copy is found if its pair is; every other pair is false
-on phantoms, whose seeds all differ. On real sets the pairs are counted against the lists of
+bases and copies lie in one set. A copy is found if it is in one cluster with its base (bases
+may have copies of their own in real sets); every other pair is false on phantoms, whose seeds
+all differ. On real sets the pairs are counted against the lists of
 near-duplicates that come with the sets (hash and correlation at original resolution).
 
     python benchmarks/duplicate_recall.py [--phantoms 2400] [--planted 800] [--json FILE]
@@ -15,14 +16,21 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from glcm_mae.data import PHANTOM_CLASSES, ReadingPolicy, load_images, make_phantom, read_table
+from glcm_mae.data import (
+    PHANTOM_CLASSES,
+    ImageTable,
+    ReadingPolicy,
+    load_images,
+    make_phantom,
+    read_table,
+)
 from glcm_mae.data.audit.duplicates import Duplicates, find_duplicates
 from glcm_mae.data.reading.fitting import fit_image
 from glcm_mae.data.reading.images import read_image
@@ -93,8 +101,11 @@ def thumbnail(image: Picture) -> np.ndarray[Any, Any]:
     return np.rint(fit_image(gray, (128, 128), "squeeze") * 255).astype(np.uint8)
 
 
-def planted(bases: Iterator[Picture], count: int) -> dict[str, Any]:
-    """Give some images a copy each, search, and count what was found."""
+def planted(bases: Iterator[Picture], count: int, groups: Sequence[str] = ()) -> dict[str, Any]:
+    """Give some images a copy each, search, and count what was found.
+
+    ``groups`` tells whose each base is; pairs across are counted where they are known.
+    """
     draw, names = np.random.default_rng(3), list(CHANGES)
     originals, copies = [], []
     for number, image in enumerate(bases):
@@ -107,12 +118,18 @@ def planted(bases: Iterator[Picture], count: int) -> dict[str, Any]:
     seconds, used = time.perf_counter() - start, time.process_time() - used
     own = {(n, len(originals) + n) for n in range(len(copies))}
     pairs = {(pair.a, pair.b) for pair in found.pairs}
-    hits = Counter(names[a % len(names)] for a, b in pairs & own)
+    cluster = {row: n for n, rows in enumerate(found.clusters) for row in rows}
+    together = [a for a, b in own if cluster.get(a, -1) == cluster.get(b, -2)]
+    hits = Counter(names[number % len(names)] for number in together)
+    patients = [*groups, *groups[: len(copies)]]
     made = Counter(names[n % len(names)] for n in range(len(copies)))
     return {
         "images": len(images),
         "recall": {name: [hits[name], made[name]] for name in names},
         "other_pairs": len(pairs - own),
+        "other_pairs_across_groups": sum(patients[a] != patients[b] for a, b in pairs)
+        if groups
+        else None,
         "threshold": round(found.threshold, 3),
         "seconds": round(seconds, 1),
         "processor_seconds": round(used, 1),
@@ -126,14 +143,12 @@ def phantoms(count: int) -> Iterator[Picture]:
         yield Image.fromarray(np.rint(phantom.image * 255).astype(np.uint8))
 
 
-def pictures(folder: Path, count: int) -> Iterator[Picture]:
-    table = read_table(folder / "manifest.csv", labelled=True)
-    rows = np.random.default_rng(5).permutation(len(table))[:count]
-    for row in rows.tolist():
+def pictures(table: ImageTable) -> Iterator[Picture]:
+    for row in range(len(table)):
         yield Image.open(table.file(row)).convert("L")
 
 
-def listed(folder: Path, table: Any, found: Duplicates) -> dict[str, Any]:
+def listed(folder: Path, table: ImageTable, found: Duplicates) -> dict[str, Any]:
     """Count what was found in a real set against the list that comes with it."""
     rows = {name: row for row, name in enumerate(table.names)}
     with (folder / "near_duplicates.csv").open(newline="") as file:
@@ -171,10 +186,12 @@ def real(folder: Path, count: int) -> dict[str, Any]:
     start, used = time.perf_counter(), time.process_time()
     found = find_duplicates(images.pixels, read=lambda row: read_image(table.file(row)))
     seconds, used = time.perf_counter() - start, time.process_time() - used
+    some = table.subset(np.random.default_rng(5).permutation(len(table))[: 2 * count])
+    groups = some.groups if table.grouping != "image" else ()
     times = {"seconds": round(seconds, 1), "processor_seconds": round(used, 1)}
     return {
         "as_it_is": listed(folder, table, found) | times,
-        "planted": planted(pictures(folder, 2 * count), count),
+        "planted": planted(pictures(some), count, groups),
     }
 
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -22,87 +23,8 @@ SHOWN_FILES = 200
 
 _SHORTER, _LONGER = 144, 288  # pixels of a picture; two hundred must stay below 10 MB
 
+_TEMPLATE = Path(__file__).with_suffix(".html")  # beside this file, with all its style
 _BANNER = "This page shows images of patients: do not pass it on."
-
-_PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src \
-'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Audit of $title</title>
-<style>
-:root { --ink: #1b1f24; --soft: #59636e; --line: #d1d9e0; --paper: #fff; --card: #f6f8fa;
-  --bad: #b42318; --good: #1a7f37; --bar: #3b6ea8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa6b2;
-  --line: #373e47; --paper: #0f1318; --card: #181d24; --bad: #ff8f85; --good: #5bd07a;
-  --bar: #7fb0e6; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 68rem; color: var(--ink);
-  background: var(--paper); font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; }
-h1 { font-size: 1.6rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; padding-top: .9rem;
-  border-top: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
-p { margin: .4rem 0; max-width: 46rem; } .soft { color: var(--soft); }
-.banner { border: 2px solid var(--bad); color: var(--bad); font-weight: 600;
-  padding: .5rem .8rem; border-radius: .4rem; margin: 0 0 1rem; max-width: none; }
-.verdict { padding-left: 1.2rem; max-width: 52rem; } .verdict li { margin: .45rem 0; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr));
-  gap: .6rem; margin: 0; }
-.tiles div { background: var(--card); border: 1px solid var(--line); border-radius: .4rem;
-  padding: .5rem .7rem; }
-.tiles dt { color: var(--soft); font-size: .82rem; line-height: 1.3; }
-.tiles dd { margin: 0; font-size: 1.35rem; font-weight: 600;
-  font-variant-numeric: tabular-nums; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .3rem .9rem .3rem 0; vertical-align: top;
-  border-bottom: 1px solid var(--line); }
-th { font-weight: 600; color: var(--soft); } td.n, th.n { text-align: right; }
-td.name { overflow-wrap: anywhere; min-width: 10rem; }
-.pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr));
-  gap: .8rem; }
-.pair, .one { background: var(--card); border: 1px solid var(--line); border-radius: .4rem;
-  padding: .6rem; margin: 0; break-inside: avoid; min-width: 0; }
-.pair.bad { border-color: var(--bad); }
-.two { display: grid; grid-template-columns: 1fr 1fr; gap: .6rem; }
-.two figure { margin: 0; min-width: 0; }
-.frame { position: relative; display: block; line-height: 0; }
-.frame img { width: 100%; height: auto; max-height: 15rem; object-fit: contain;
-  background: #000; border-radius: .2rem; }
-.one .frame img { max-height: none; }
-.frame i { position: absolute; border: 2px solid #ff4fd8; border-radius: 2px; }
-.pair p, figcaption { font-size: .82rem; line-height: 1.4; overflow-wrap: anywhere;
-  margin: .35rem 0 0; }
-.tag { display: inline-block; border: 1px solid var(--line); border-radius: 1rem;
-  padding: 0 .5rem; background: var(--paper); }
-.bad > .two .tag, .warn { color: var(--bad); font-weight: 600; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr));
-  gap: .8rem; align-items: start; }
-.hist { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr));
-  gap: .8rem; }
-.hist figure { margin: 0; } .hist svg { width: 100%; height: 6rem; display: block;
-  background: var(--card); border-bottom: 1px solid var(--soft); } .hist rect { fill: var(--bar); }
-@media (max-width: 30rem) { .pairs, .gallery { grid-template-columns: 1fr; }
-  .tiles { grid-template-columns: 1fr 1fr; } }
-@media print { body { max-width: none; font-size: 11pt; } .pairs { grid-template-columns: 1fr 1fr; }
-  h2 { break-after: avoid; } }
-</style>
-</head>
-<body>
-<header>
-$banner<h1>Audit of $title</h1>
-<p class="soft">$summary</p>
-</header>
-<main>
-$body
-</main>
-</body>
-</html>
-""")
 
 
 @dataclass(frozen=True)
@@ -165,7 +87,8 @@ def render_page(facts: Mapping[str, Any], pictures: Mapping[str, Picture] | None
         _grays(facts["gray"]),
         _card(facts),
     )
-    return _PAGE.substitute(
+    page = Template(_TEMPLATE.read_text(encoding="utf-8"))
+    return page.substitute(
         title=escape(facts["table"]),
         banner="" if pictures is None else f'<p class="banner">{_BANNER}</p>\n',
         summary=f"{facts['readable']:,} of {facts['images']:,} images could be read. "
@@ -179,7 +102,9 @@ def _section(title: str, *parts: str) -> str:
 
 
 def _verdict(facts: Mapping[str, Any]) -> str:
-    lines = "".join(f"<li>{escape(line)}</li>\n" for line in facts["verdict"])
+    lines = "".join(
+        f"<li>{escape(line[0].upper() + line[1:])}</li>\n" for line in facts["verdict"]
+    )
     return _section("Verdict", f'<ul class="verdict">\n{lines}</ul>')
 
 
@@ -314,9 +239,10 @@ def _classes_and_sizes(facts: Mapping[str, Any]) -> str:
     else:
         parts.append("<p>The images have no classes.</p>")
     three = ("min", "median", "max")
-    spread = [(name, *(sizes[name][each] for each in three)) for name in ("height", "width")]
+    sides = ("height", "width")
+    spread = [(name, *(f"{sizes[name][each]:g}" for each in three)) for name in sides]
     parts.append(_table(("Pixels", "least", "median", "most"), spread))
-    parts.append(f"<p>{sizes['distinct']:,} different sizes.</p>")
+    parts.append(f"<p>Different sizes: {sizes['distinct']:,}.</p>")
     parts.append(_table(("Format", "Images"), facts["formats"].items()))
     if classes:
         parts.append(_areas({**sizes["areas"], **facts["gray"]["areas"]}, list(classes)))
@@ -345,8 +271,9 @@ def _areas(areas: Mapping[str, Mapping[str, float | None]], classes: Sequence[st
 
 
 def _grays(gray: Mapping[str, Any]) -> str:
+    top = max((max(bars) for bars in gray["histograms"].values()), default=1.0)
     figures = "".join(
-        f"<figure>{_histogram(bars)}<figcaption>{escape(name)}</figcaption></figure>\n"
+        f"<figure>{_histogram(bars, top)}<figcaption>{escape(name)}</figcaption></figure>\n"
         for name, bars in gray["histograms"].items()
     )
     names = {
@@ -361,17 +288,18 @@ def _grays(gray: Mapping[str, Any]) -> str:
     ]
     return _section(
         "Gray levels",
-        "<p>Share of pixels from black (left) to white (right), all on one scale.</p>",
+        "<p>Root of the share of pixels, from black (left) to white (right), on one scale.</p>",
         f'<div class="hist">\n{figures}</div>',
         _table(("Of an image, 0 to 1", "least", "median", "most"), rows),
     )
 
 
-def _histogram(bars: Sequence[float]) -> str:
+def _histogram(bars: Sequence[float], top: float) -> str:
     """Draw bars as the roots of the shares, so that a black border hides nothing."""
+    heights = [(share / top) ** 0.5 for share in bars]
     drawn = "".join(
-        f'<rect x="{place}" y="{1 - share**0.5:.3f}" width="0.9" height="{share**0.5:.3f}"/>'
-        for place, share in enumerate(bars)
+        f'<rect x="{place}" y="{1 - height:.3f}" width="0.9" height="{height:.3f}"/>'
+        for place, height in enumerate(heights)
     )
     return (
         f'<svg viewBox="0 0 {len(bars)} 1" preserveAspectRatio="none" role="img" '
@@ -404,12 +332,12 @@ def _tag(text: str) -> str:
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[Any]], *, head: bool = True) -> str:
-    def cell(kind: str, value: Any) -> str:
-        number = isinstance(value, int | float)
-        told = f"{value:,}" if number else str(value)
-        return f'<{kind} class="{"n" if number else "name"}">{escape(told)}</{kind}>'
+    def cell(value: Any) -> str:
+        return (
+            f"<td>{escape(f'{value:,}' if isinstance(value, int | float) else str(value))}</td>"
+        )
 
-    body = "".join("<tr>" + "".join(cell("td", v) for v in row) + "</tr>\n" for row in rows)
+    body = "".join("<tr>" + "".join(map(cell, row)) + "</tr>\n" for row in rows)
     top = "".join(f"<th>{escape(name)}</th>" for name in names)
     top = f"<thead><tr>{top}</tr></thead>\n" if head else ""
     return f'<div class="wide"><table>{top}<tbody>\n{body}</tbody></table></div>'

@@ -85,7 +85,7 @@ def _check_out(config: AuditConfig) -> None:
     out = config.out
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(
-            f"{out}: exists and is not an empty folder; choose another --out, or remove it first"
+            f"{out}: exists and is not an empty folder; choose another --out, or remove it"
         )
 
 
@@ -97,7 +97,8 @@ def _list(data: DataConfig) -> ImageTable:
         if data.label_map:
             raise
         table = list_images(data, labelled=False)  # refuses again if something else is wrong
-        say(f"audited without classes, because {refusal}")
+        why = "the table tells none" if data.names == "hashed" else refusal  # it names files
+        say(f"audited without classes, because {why}")
     if table.source == "shards":
         raise InputError(
             f"{data.table}: shards hold images that were resized; audit the table that they "

@@ -170,6 +170,8 @@ def grouping_note(table: ImageTable, leaks: Leaks) -> str:
     """Say in one sentence what the folds keep together."""
     count = len(set(leaks.groups))
     if table.grouping == "image":
-        kept = "near-duplicates apart from that" if count < len(table) else "nothing else known"
-        return f"IMAGE-LEVEL folds: no patient is known to stand in two of them or not ({kept})"
+        kept = (
+            "near-duplicates are kept together" if count < len(table) else "nothing is joined"
+        )
+        return f"IMAGE-LEVEL folds: nothing tells which images are of one patient ({kept})"
     return f"no group stands in two parts ({count} groups; {_GROUPINGS[table.grouping]})"

@@ -266,36 +266,27 @@ def choose_starts(
     moving: Array,
     fixed: Array,
     orientations: Array,
-    starts: Array,
+    steps: int,
     places: Array,
 ) -> None:
-    """Put every pair at that of the given placements where it agrees best.
+    """Improve the placement of every pair, or begin without a crop if that is better.
 
     Args:
         images: Evened-out images, shape (images, side, side).
         moving: Number of the image that is sampled, for each pair.
         fixed: Number of the other one.
         orientations: How the first one is turned.
-        starts: Placements to try, shape (placements, 4).
-        places: The best for each pair: of the two best, two steps on; changed.
+        steps: Largest number of steps.
+        places: Placement of each pair; changed.
     """
     turned = np.empty_like(images[0])
-    one, other = np.empty(4), np.empty(4)
+    whole = np.empty(4)
     for n in range(len(moving)):
         _turn(images[moving[n]], orientations[n], turned)
-        first, second = -2.0, -2.0
-        for start in range(len(starts)):
-            correlation = align(turned, images[fixed[n]], starts[start], 0, -1.0)
-            if correlation > first:
-                second, first = first, correlation
-                other[:] = one
-                one[:] = starts[start]
-            elif correlation > second:
-                second = correlation
-                other[:] = starts[start]
-        first = align(turned, images[fixed[n]], one, 2, -1.0)
-        second = align(turned, images[fixed[n]], other, 2, -1.0)
-        places[n] = one if first >= second else other
+        hinted = align(turned, images[fixed[n]], places[n], steps, -1.0)
+        whole[0], whole[1], whole[2], whole[3] = 1.0, 0.0, 1.0, 0.0
+        if align(turned, images[fixed[n]], whole, steps, -1.0) > hinted:
+            places[n] = whole
 
 
 @compiled

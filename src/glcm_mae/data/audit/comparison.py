@@ -22,7 +22,7 @@ _HIGHEST = 0.75  # of that threshold, after calibration; copies have 0.85 and mo
 _SPREADS = 4.0  # above the middle of what different images have
 _DRAWN, _FEWEST = 1000, 100  # pairs that calibrate the threshold: so many, and at least
 _CHUNK = 128  # pairs looked at by one thread at a time
-_FINALISTS = 5  # images that each is compared with in detail
+_FINALISTS = 4  # images that each is compared with in detail
 _STEPS = 40  # of an evened-out value when it is kept in 8 bits
 _ORIENTATIONS = np.array([view.orientation for view in VIEWS])
 
@@ -48,7 +48,7 @@ class Level(NamedTuple):
     hopeless: float = -1.0
 
 
-_START = Level(16, 3.0, 2, -1.0)  # from many placements
+_START = Level(16, 3.0, 4, -1.0)  # as the view tells, or without a crop
 _COARSE = Level(32, 3.0, 10, 0.6)  # copies have 0.8 and more here and in the next
 _FINE = (Level(64, 4.0, 6, 0.65, 0.2), Level(128, 1.5, 3, 0.0, 0.2))
 
@@ -110,7 +110,7 @@ def compare(looks: Looks, candidates: Candidates, progress: Progress | None) -> 
         progress: Called with the pairs done and all pairs, first of a coarse look and then
             of a fine one at those that remain.
     """
-    places = np.ones((len(candidates.moving), 4))
+    places = _PLACEMENTS[candidates.view]
     coarse = _in_chunks(looks, candidates, places, (_START, _COARSE), progress)
     left = _nearest_of_each(candidates, coarse)
     candidates, places = candidates.subset(left), places[left]
@@ -124,8 +124,8 @@ def find_threshold(looks: Looks, candidates: Candidates) -> float:
     count = len(candidates.moving)
     drawn = np.random.default_rng(0).choice(count, min(count, _DRAWN), replace=False)
     levels = [level._replace(least=-1.0, hopeless=-1.0) for level in (_COARSE, *_FINE)]
-    places = np.ones((len(drawn), 4))
     sample = candidates.subset(np.sort(drawn))
+    places = _PLACEMENTS[sample.view]
     return calibrate(_in_chunks(looks, sample, places, (_START, *levels), None))
 
 
@@ -205,7 +205,7 @@ def _align(
         images = looks.at(level, rows[needed])
         at, found = places[left], np.zeros(len(left))
         if level is _START:
-            choose_starts(images, moving, fixed, turns[left], _STARTS, at)
+            choose_starts(images, moving, fixed, turns[left], level.steps, at)
         else:
             align_pairs(
                 images, moving, fixed, turns[left], level.steps, level.hopeless, at, found
@@ -218,21 +218,10 @@ def _align(
     return correlations
 
 
-def _placements() -> Numbers:
-    """Return where an alignment starts: no crop, or either image a crop of the other."""
-    windows = sorted({(view.rows, view.columns) for view in VIEWS})
-    starts = [(*_placement(rows), *_placement(columns)) for rows, columns in windows]
-    starts += [(*_inverse(s[0], s[1]), *_inverse(s[2], s[3])) for s in starts]
-    return np.array(sorted(set(starts)))
-
-
 def _placement(window: tuple[float, float]) -> tuple[float, float]:
+    """Return scale and shift that show a window of an axis that reaches from -1 to 1."""
     low, high = window
     return high - low, low + high - 1
 
 
-def _inverse(scale: float, shift: float) -> tuple[float, float]:
-    return 1 / scale, 0.0 - shift / scale
-
-
-_STARTS = _placements()
+_PLACEMENTS = np.array([(*_placement(v.rows), *_placement(v.columns)) for v in VIEWS])

@@ -177,8 +177,8 @@ def _on_copies(counts: Mapping[str, Any], labelled: bool) -> Iterator[str]:
         )
     if leaking := counts["pairs_across_splits"]:
         yield (
-            f"{_many(leaking, 'pair')} of near-duplicates {_stand(leaking)} in two parts of the "
-            "given split: test scores are too good; move or remove one image of each"
+            f"{_many(leaking, 'pair')} of near-duplicates {_stand(leaking)} in two parts of "
+            "the given split: test scores are too good; move or remove one image of each"
         )
     remedy = (
         "crossval and data split keep each cluster together by themselves, and groups.csv can "
@@ -197,8 +197,8 @@ def _on_groups(groups: Mapping[str, Any], labelled: bool) -> Iterator[str]:
     if groups["grouping"] == "image":
         why = "" if labelled else " (DICOM headers are asked only where there are classes)"
         yield (
-            f"no patient is known{why}: scores from random folds are upper bounds; add a column "
-            "'group' to a manifest, or pass --data.group_pattern"
+            f"no patient is known{why}: scores from random folds are upper bounds; add a "
+            "column 'group' to a manifest, or pass --data.group_pattern"
         )
     if torn := groups["across_splits"]:
         yield (

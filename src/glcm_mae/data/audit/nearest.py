@@ -29,7 +29,6 @@ def keep_nearest(
         view: View in which it was found.
     """
     views, rows, columns = tile.shape
-    kept = similarity.shape[1]
     best = np.empty(columns, np.float32)
     seen = np.empty(columns, np.int32)
     for i in range(rows):

@@ -14,14 +14,16 @@ import numpy.typing as npt
 SUSPICIOUS = 4
 """Least letters in a line: fewer stand in line by chance, or are a mark of the side."""
 
-QUIET = 0.5
-"""Most strokes right above and below a line, as a share of how dense they are in it."""
+QUIET = 0.1
+"""Most strokes right above and below a line, as a share of how dense they are in it, for
+each of its letters: the more letters, the less their surroundings count."""
 
-_LONGEST = 1536  # pixels; longer images are halved until they are shorter
+_LONGEST = 1024  # pixels; longer images are halved until they are shorter
 _SCALES = (1, 2)  # large print is found in the image of half the size
 _LOW, _HIGH = 5, 34  # heights of letters in pixels, at each scale
+_SHARE = 0.2  # of the image, the highest letter; ribs are higher
 _STROKE = 9  # pixels; wider strokes are background at this scale
-_CONTRASTS = (32, 56, 88, 128)  # gray levels of 255 above the background
+_CONTRASTS = (36, 56, 80, 110, 150)  # gray levels of 255 above the background
 
 
 class Line(NamedTuple):
@@ -73,7 +75,7 @@ def find_text(image: npt.NDArray[np.floating]) -> tuple[Line, ...]:
     """Find rows of marks that look like letters; a suspicion, never a certainty.
 
     Only print that runs from left to right is looked for, bright or dark, between 5 and
-    about 60 pixels high once the longer side is at most 1536 pixels. Marks of the side
+    about 60 pixels high once the longer side is at most 1024 pixels. Marks of the side
     ("L", "R") and single callipers are too few to tell.
 
     Args:
@@ -110,7 +112,8 @@ def _reduced(levels: npt.NDArray[np.float32], factor: int) -> npt.NDArray[np.uin
     height, width = (side // factor for side in levels.shape)
     squares = levels[: height * factor, : width * factor]
     squares = squares.reshape(height, factor, width, factor)
-    return np.rint(squares.mean(axis=(1, 3))).astype(np.uint8)
+    reduced: npt.NDArray[np.uint8] = np.rint(squares.mean(axis=(1, 3))).astype(np.uint8)
+    return reduced
 
 
 def _lines_at(levels: npt.NDArray[np.uint8]) -> Iterator[Line]:
@@ -129,13 +132,11 @@ def _lines_at(levels: npt.NDArray[np.uint8]) -> Iterator[Line]:
 
 def _find_marks(stroke: npt.NDArray[np.bool_], levels: npt.NDArray[np.uint8]) -> _Marks:
     """Find connected strokes that have the size and the thinness of letters."""
-    from scipy.ndimage import distance_transform_cdt, find_objects, label
+    from scipy.ndimage import distance_transform_cdt, label
 
     labels, count = label(stroke, structure=np.ones((3, 3)))
-    boxes = np.array(
-        [(r.start, r.stop, c.start, c.stop) for r, c in find_objects(labels)], np.int64
-    ).reshape(-1, 4)
-    top, bottom, left, right = boxes.T
+    top, bottom = _extent(labels, count)
+    left, right = _extent(labels.T, count)
     height, width = bottom - top, right - left
     owner = labels[stroke]
     depth = distance_transform_cdt(stroke, metric="chessboard")[stroke]
@@ -145,9 +146,21 @@ def _find_marks(stroke: npt.NDArray[np.bool_], levels: npt.NDArray[np.uint8]) ->
     area = np.bincount(owner, minlength=count + 1)[1:]
     level = np.bincount(owner, levels[stroke], minlength=count + 1)[1:] / area
     thin = height >= 2.5 * (2 * thick[1:] - 1)
-    sized = (height >= _LOW) & (height <= _HIGH) & (width <= 3 * height)
+    highest = min(_HIGH, levels.shape[0] * _SHARE)
+    sized = (height >= _LOW) & (height <= highest) & (width <= 3 * height)
     kept = thin & sized
     return _Marks(top[kept], bottom[kept], left[kept], right[kept], level[kept])
+
+
+def _extent(
+    labels: npt.NDArray[np.integer], count: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the first row of each label, and the one after its last."""
+    owner, row = labels[labels > 0] - 1, np.nonzero(labels)[0]
+    first, last = np.zeros((2, count), np.int64)
+    first[owner[::-1]] = row[::-1]  # rows rise: what is written last is the end
+    last[owner] = row
+    return first, last + 1
 
 
 def _rows(marks: _Marks) -> Iterator[_Row]:
@@ -180,7 +193,7 @@ def _stands_out(stroke: npt.NDArray[np.bool_], row: _Row) -> bool:
     below = stroke[row.bottom + 1 : row.bottom + 1 + margin, columns]
     count = above.size + below.size
     outside = (above.sum() + below.sum()) / count if count else 0.0
-    return bool(outside <= QUIET * inside)
+    return bool(outside <= min(0.7, QUIET * row.letters) * inside)
 
 
 def _neighbours(marks: _Marks) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -2,21 +2,22 @@
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glcm_mae.data.audit.clusters import components, connected
 
-COUNTS = st.integers(1, 30)
+COUNTS = st.integers(1, 12)
 
 
 @st.composite
 def things(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
     count = draw(COUNTS)
     number = st.integers(0, count - 1)
-    return count, draw(st.lists(st.tuples(number, number), max_size=40))
+    return count, draw(st.lists(st.tuples(number, number), max_size=15))
 
 
+@settings(max_examples=40)
 @given(things())
 def test_pairs_are_in_one_component_and_its_name_is_its_least(
     drawn: tuple[int, list[tuple[int, int]]],
@@ -29,6 +30,7 @@ def test_pairs_are_in_one_component_and_its_name_is_its_least(
         assert names[name] == name
 
 
+@settings(max_examples=40)
 @given(things())
 def test_things_of_one_component_are_reached_from_each_other(
     drawn: tuple[int, list[tuple[int, int]]],
@@ -43,6 +45,7 @@ def test_things_of_one_component_are_reached_from_each_other(
         assert reached == set(part)
 
 
+@settings(max_examples=40)
 @given(things(), st.randoms(use_true_random=False))
 def test_the_order_of_the_pairs_does_not_matter(
     drawn: tuple[int, list[tuple[int, int]]], random: Random

@@ -183,7 +183,7 @@ def test_finds_all_known_pairs_of_breast_ultrasound(busi: Path) -> None:
     found = find_duplicates(images, read=lambda row: read_image(table.file(row)))
     cluster = {row: number for number, rows in enumerate(found.clusters) for row in rows}
     assert all(cluster.get(a, -1) == cluster.get(b, -2) for a, b in listed(busi, table))
-    # all pairs beyond the list were looked at: 56 copies, and a sweep of one breast
+    # all pairs beyond the list were looked at: 57 copies, and frames of one sweep
     assert 215 <= len(found.pairs) <= 235
     exact = [(table.paths[pair.a], table.paths[pair.b]) for pair in found.pairs if pair.exact]
     assert exact == [("images/benign/benign_(433).png", "images/malignant/malignant_(145).png")]
