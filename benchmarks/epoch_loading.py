@@ -30,14 +30,14 @@ import numpy as np
 import torch
 
 from glcm_mae.config import PretrainingConfig
-from glcm_mae.data.batches import training_batches
-from glcm_mae.data.contents import file_hashes
-from glcm_mae.data.loading import load_images
-from glcm_mae.data.pixel_file import PixelFile, Plan
-from glcm_mae.data.pixels import Pixels
+from glcm_mae.data.batching.batches import training_batches
 from glcm_mae.data.reading.policy import ReadingPolicy
-from glcm_mae.data.shards import read_shard_table, write_shards
-from glcm_mae.data.tables import ImageTable, read_table
+from glcm_mae.data.store.contents import file_hashes
+from glcm_mae.data.store.loading import load_images
+from glcm_mae.data.store.pixel_file import PixelFile, Plan
+from glcm_mae.data.store.pixels import Pixels
+from glcm_mae.data.store.shards import read_shard_table, write_shards
+from glcm_mae.data.tables.table import ImageTable, read_table
 
 SIZE, BATCH = 224, 64
 MEMORY_SIZE = 64

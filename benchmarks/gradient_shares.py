@@ -19,8 +19,8 @@ import torch
 from glcm_mae.assembly import build_autoencoder, build_objective
 from glcm_mae.config import DataConfig, LossesConfig, ModelConfig
 from glcm_mae.data import write_phantoms
-from glcm_mae.data.batches import gray_statistics, training_batches
-from glcm_mae.data.randomness import Stream, counted_generator
+from glcm_mae.data.batching.batches import gray_statistics, training_batches
+from glcm_mae.data.batching.randomness import Stream, counted_generator
 from glcm_mae.intake import load_table
 from glcm_mae.losses import gradient_shares
 from glcm_mae.model import random_mask

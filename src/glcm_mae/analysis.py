@@ -12,8 +12,8 @@ from torch import Tensor
 from glcm_mae.assembly import build_autoencoder, build_objective, holds_policy, policy_of
 from glcm_mae.config import LossesConfig, ModelConfig, ReconstructConfig
 from glcm_mae.data import LoadedImages
-from glcm_mae.data.batches import Batch, plain_batches
-from glcm_mae.data.randomness import Stream, counted_generator
+from glcm_mae.data.batching.batches import Batch, plain_batches
+from glcm_mae.data.batching.randomness import Stream, counted_generator
 from glcm_mae.devices import choose_device
 from glcm_mae.errors import InputError
 from glcm_mae.intake import cache_folder, list_images, read_listed

@@ -10,7 +10,7 @@ import torch
 
 from glcm_mae.config import FinetuningConfig, LossesConfig, ModelConfig
 from glcm_mae.data import ImageTable, ReadingPolicy, file_hashes
-from glcm_mae.data.randomness import Stream, counted_seed
+from glcm_mae.data.batching.randomness import Stream, counted_seed
 from glcm_mae.errors import InputError
 from glcm_mae.losses.objective import Objective
 from glcm_mae.model import Classifier, Encoder, MaskedAutoencoder, build_encoder

@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from glcm_mae.data.pixels import Pixels, white_of
-from glcm_mae.data.splits import Fold
+from glcm_mae.data.folds.splits import Fold
+from glcm_mae.data.store.pixels import Pixels, white_of
 
 
 def majority_probabilities(

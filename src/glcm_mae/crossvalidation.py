@@ -11,8 +11,8 @@ from glcm_mae.assembly import count_seen
 from glcm_mae.baselines import gray_features, gray_probabilities, majority_probabilities
 from glcm_mae.config import CrossValConfig
 from glcm_mae.data import Fold, LoadedImages, file_hashes
-from glcm_mae.data.assignments import format_assignment
-from glcm_mae.data.fold_files import format_folds
+from glcm_mae.data.folds.assignments import format_assignment
+from glcm_mae.data.folds.fold_files import format_folds
 from glcm_mae.division import Leaks, draw_folds, find_leaks, grouping_note
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import (

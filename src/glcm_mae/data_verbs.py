@@ -20,15 +20,15 @@ def audit(config: Any, _: bool) -> Sequence[str]:
 
 def catalog(config: Any, _: bool) -> Sequence[str]:
     """Run ``glcm-mae data catalog``."""
-    from glcm_mae.data.catalog import find_set, format_catalog, format_set
+    from glcm_mae.data.known.catalog import find_set, format_catalog, format_set
 
     return (format_set(find_set(config.name)) if config.name else format_catalog(),)
 
 
 def check(config: Any, _: bool) -> Sequence[str]:
     """Run ``glcm-mae data check``."""
-    from glcm_mae.data.catalog import find_set
-    from glcm_mae.data.published import check_folder, write_manifest
+    from glcm_mae.data.known.catalog import find_set
+    from glcm_mae.data.known.published import check_folder, write_manifest
 
     entry = find_set(config.name)
     lines = [str(check_folder(entry, config.folder))]
@@ -40,8 +40,8 @@ def check(config: Any, _: bool) -> Sequence[str]:
 
 def download(config: Any, _: bool) -> Sequence[str]:
     """Run ``glcm-mae data download``."""
-    from glcm_mae.data.catalog import find_set
-    from glcm_mae.data.download import download as fetch
+    from glcm_mae.data.known.catalog import find_set
+    from glcm_mae.data.known.download import download as fetch
     from glcm_mae.progress import Meter
 
     with Meter(f"fetching {config.name}", total=1, unit="MB") as meter:
@@ -72,7 +72,7 @@ def shard(config: Any, _: bool) -> Sequence[str]:
 
 def cache(config: Any, _: bool) -> Sequence[str]:
     """Run ``glcm-mae data cache``."""
-    from glcm_mae.data.cache import cache_entries, clear_cache
+    from glcm_mae.data.store.cache import cache_entries, clear_cache
     from glcm_mae.intake import cache_folder
 
     folder = cache_folder(config.cache)

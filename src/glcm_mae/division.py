@@ -8,8 +8,8 @@ import numpy as np
 from glcm_mae.config import DataConfig, FoldsConfig
 from glcm_mae.data import Fold, ImageTable, LoadedImages, ReadingPolicy, make_folds
 from glcm_mae.data.audit.duplicates import Duplicates, duplicate_groups, find_duplicates
-from glcm_mae.data.fold_files import check_folds, read_folds
-from glcm_mae.data.fractions import label_fraction
+from glcm_mae.data.folds.fold_files import check_folds, read_folds
+from glcm_mae.data.folds.fractions import label_fraction
 from glcm_mae.intake import cache_folder, read_listed
 from glcm_mae.progress import say
 

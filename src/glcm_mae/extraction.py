@@ -14,8 +14,8 @@ from typing import Any
 
 from glcm_mae.config import TextureConfig
 from glcm_mae.data import ImageTable, ReadingPolicy, UnreadableImageError, read_image
-from glcm_mae.data.manifests import columns_of
-from glcm_mae.data.masks import pair_masks, read_mask
+from glcm_mae.data.tables.manifests import columns_of
+from glcm_mae.data.tables.masks import pair_masks, read_mask
 from glcm_mae.errors import InputError
 from glcm_mae.intake import list_images
 from glcm_mae.progress import Meter, say

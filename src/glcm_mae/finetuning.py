@@ -14,15 +14,15 @@ from torch.optim import AdamW
 from glcm_mae.assembly import build_classifier, load_encoder
 from glcm_mae.config import FinetuneConfig
 from glcm_mae.data import Fold, ImageTable, LoadedImages, fold_from_splits, hold_out
-from glcm_mae.data.assignments import format_assignment
-from glcm_mae.data.batches import (
+from glcm_mae.data.batching.batches import (
     Batch,
     count_batches,
     gray_statistics,
     plain_batches,
     training_batches,
 )
-from glcm_mae.data.randomness import Stream, counted_seed
+from glcm_mae.data.batching.randomness import Stream, counted_seed
+from glcm_mae.data.folds.assignments import format_assignment
 from glcm_mae.devices import autocast, choose_device
 from glcm_mae.division import keep_together
 from glcm_mae.errors import DivergenceError

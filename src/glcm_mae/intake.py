@@ -6,7 +6,7 @@ from pathlib import Path
 
 from glcm_mae.config import DEFAULT_CACHE, DataConfig, ImagesConfig, ModelConfig
 from glcm_mae.data import ImageTable, LoadedImages, ReadingPolicy, load_images, read_table
-from glcm_mae.data.assignments import read_assignment
+from glcm_mae.data.folds.assignments import read_assignment
 from glcm_mae.progress import Meter, say
 
 READING = "reading images"

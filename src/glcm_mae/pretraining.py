@@ -20,15 +20,15 @@ from glcm_mae.assembly import (
 )
 from glcm_mae.config import PretrainConfig
 from glcm_mae.data import LoadedImages
-from glcm_mae.data.assignments import training_rows
-from glcm_mae.data.batches import (
+from glcm_mae.data.batching.batches import (
     Batch,
     count_batches,
     gray_statistics,
     plain_batches,
     training_batches,
 )
-from glcm_mae.data.randomness import Stream, counted_generator
+from glcm_mae.data.batching.randomness import Stream, counted_generator
+from glcm_mae.data.folds.assignments import training_rows
 from glcm_mae.devices import autocast, choose_device, precision_on
 from glcm_mae.errors import DivergenceError, InputError
 from glcm_mae.intake import cache_folder, load_table, reading_policy, splits_of

@@ -1,7 +1,7 @@
 """Decoded images as tar files: for sets beyond the memory, or for another machine."""
 
 from glcm_mae.config import ShardConfig
-from glcm_mae.data.shards import write_shards
+from glcm_mae.data.store.shards import write_shards
 from glcm_mae.errors import InputError
 from glcm_mae.intake import cache_folder, list_images, read_listed, reading_policy
 from glcm_mae.progress import Meter

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from glcm_mae.config import SplitConfig
-from glcm_mae.data.fold_files import format_folds
+from glcm_mae.data.folds.fold_files import format_folds
 from glcm_mae.division import draw_folds, find_leaks, grouping_note
 from glcm_mae.errors import InputError
 from glcm_mae.files import write_atomically

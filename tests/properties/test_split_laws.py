@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from glcm_mae.data.fold_files import check_folds, format_folds, read_folds, repeat_numbers
-from glcm_mae.data.fractions import label_fraction
-from glcm_mae.data.splits import Fold, hold_out, make_folds
+from glcm_mae.data.folds.fold_files import check_folds, format_folds, read_folds, repeat_numbers
+from glcm_mae.data.folds.fractions import label_fraction
+from glcm_mae.data.folds.splits import Fold, hold_out, make_folds
 from glcm_mae.errors import InputError
 
 SHARES = st.floats(0.02, 0.5)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glcm_mae.data.manifests import columns_of
-from glcm_mae.data.tables import ImageTable, read_table
+from glcm_mae.data.tables.manifests import columns_of
+from glcm_mae.data.tables.table import ImageTable, read_table
 from glcm_mae.errors import InputError
 
 FILES = [f"{folder}{name}" for folder in ("", "x/", "x/y#1/") for name in ("a", "b#1", "é.png")]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glcm_mae.baselines import gray_features, gray_probabilities, majority_probabilities
-from glcm_mae.data.splits import Fold
+from glcm_mae.data.folds.splits import Fold
 
 
 def fold(train: list[int], validation: list[int], test: list[int]) -> Fold:

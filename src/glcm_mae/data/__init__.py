@@ -1,6 +1,6 @@
 """What the model sees: image files, tables of them, folds, synthetic images."""
 
-from glcm_mae.data.loading import LoadedImages, file_hashes, load_images
+from glcm_mae.data.folds.splits import Fold, fold_from_splits, hold_out, make_folds
 from glcm_mae.data.phantoms import (
     PHANTOM_CLASSES,
     Phantom,
@@ -17,8 +17,8 @@ from glcm_mae.data.reading import (
     read_frames,
     read_image,
 )
-from glcm_mae.data.splits import Fold, fold_from_splits, hold_out, make_folds
-from glcm_mae.data.tables import ImageTable, read_table
+from glcm_mae.data.store.loading import LoadedImages, file_hashes, load_images
+from glcm_mae.data.tables.table import ImageTable, read_table
 
 __all__ = [
     "IMAGE_SUFFIXES",

@@ -20,7 +20,7 @@ from glcm_mae.data.phantoms import (
     speckle,
     write_phantoms,
 )
-from glcm_mae.data.tables import read_table
+from glcm_mae.data.tables.table import read_table
 from glcm_mae.errors import InputError
 
 RAYLEIGH_SNR = np.sqrt(np.pi / (4 - np.pi))  # 1.913, mean over standard deviation

@@ -32,7 +32,7 @@ from glcm_mae.data.audit.signatures import (
     difference_hashes,
     orient,
 )
-from glcm_mae.data.tables import ImageTable
+from glcm_mae.data.tables.table import ImageTable
 from glcm_mae.errors import InputError
 
 COPY = 0.85

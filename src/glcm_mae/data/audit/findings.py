@@ -7,7 +7,7 @@ from typing import Any
 from glcm_mae.data.audit.duplicates import Duplicates, Pair, duplicate_groups
 from glcm_mae.data.audit.inspection import Inspection
 from glcm_mae.data.audit.statistics import giveaways
-from glcm_mae.data.tables import ImageTable
+from glcm_mae.data.tables.table import ImageTable
 
 _NUMBERS = {
     "shorter_side": "the shorter side of the image",

@@ -8,7 +8,7 @@ from glcm_mae.data.reading.formats import Format, sniff
 from glcm_mae.data.reading.images import UnreadableImageError, read_frames, read_image
 from glcm_mae.data.reading.policy import ReadingPolicy, RefusedPixelsError
 from glcm_mae.data.reading.sandbox import in_child
-from glcm_mae.data.tables import ImageTable
+from glcm_mae.data.tables.table import ImageTable
 from glcm_mae.data.threads import in_threads
 
 _AT_ONCE = 16  # frames of one file in memory together

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from glcm_mae.data.tables import ImageTable
+from glcm_mae.data.tables.table import ImageTable
 
 FAIR = 0.5
 """Area under the curve of a number that tells nothing of the class."""

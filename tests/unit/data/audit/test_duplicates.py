@@ -14,7 +14,7 @@ from glcm_mae.data import PHANTOM_CLASSES, ReadingPolicy, load_images, make_phan
 from glcm_mae.data.audit.duplicates import Duplicates, Pair, duplicate_groups, find_duplicates
 from glcm_mae.data.reading.fitting import fit_image
 from glcm_mae.data.reading.images import read_image
-from glcm_mae.data.tables import ImageTable
+from glcm_mae.data.tables.table import ImageTable
 from glcm_mae.errors import InputError
 
 THUMBNAIL = ReadingPolicy(size=(128, 128), fit="squeeze", depth=8)

@@ -1,0 +1,1 @@
+"""Batches in counted order, augmented by counted random numbers."""

@@ -1,0 +1,1 @@
+"""Parts and folds: stratified, disjoint in patients, the same for the same seed."""

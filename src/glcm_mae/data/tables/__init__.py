@@ -1,0 +1,1 @@
+"""Tables of images: which files, which class, which patient, which part."""
