@@ -10,14 +10,23 @@ from glcm_mae.version import __version__
 
 if TYPE_CHECKING:
     from glcm_mae.analysis import reconstruct
+    from glcm_mae.auditing import audit
     from glcm_mae.config import (
+        AuditConfig,
         CrossValConfig,
         FinetuneConfig,
         PretrainConfig,
         ReconstructConfig,
     )
     from glcm_mae.crossvalidation import CrossValidation, cross_validate
-    from glcm_mae.data import ImageTable, make_phantom, read_image, read_table, write_phantoms
+    from glcm_mae.data import (
+        ImageTable,
+        ReadingPolicy,
+        make_phantom,
+        read_image,
+        read_table,
+        write_phantoms,
+    )
     from glcm_mae.errors import DivergenceError, InputError
     from glcm_mae.finetuning import finetune
     from glcm_mae.losses import Objective, masked_mse, masked_ssim, texture_loss
@@ -42,9 +51,23 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "analysis": ("reconstruct",),
-    "config": ("CrossValConfig", "FinetuneConfig", "PretrainConfig", "ReconstructConfig"),
+    "auditing": ("audit",),
+    "config": (
+        "AuditConfig",
+        "CrossValConfig",
+        "FinetuneConfig",
+        "PretrainConfig",
+        "ReconstructConfig",
+    ),
     "crossvalidation": ("CrossValidation", "cross_validate"),
-    "data": ("ImageTable", "make_phantom", "read_image", "read_table", "write_phantoms"),
+    "data": (
+        "ImageTable",
+        "ReadingPolicy",
+        "make_phantom",
+        "read_image",
+        "read_table",
+        "write_phantoms",
+    ),
     "errors": ("DivergenceError", "InputError"),
     "finetuning": ("finetune",),
     "losses": ("Objective", "masked_mse", "masked_ssim", "texture_loss"),
@@ -72,6 +95,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "HARALICK_FEATURES",
     "IBSI_FEATURES",
+    "AuditConfig",
     "Classifier",
     "CrossValConfig",
     "CrossValidation",
@@ -84,10 +108,12 @@ __all__ = [
     "Objective",
     "Offset",
     "PretrainConfig",
+    "ReadingPolicy",
     "ReconstructConfig",
     "Reconstruction",
     "Scale",
     "__version__",
+    "audit",
     "cooccurrence",
     "cross_validate",
     "finetune",

@@ -171,7 +171,7 @@ class _Study:
         times = f"{repeats} times repeated " if repeats > 1 else ""
         known = "" if self.images.table.grouping != "image" else ", image-level split"
         unchecked = ", leak check off" if self.config.leak_check == "off" else ""
-        table = self.config.data.table
+        table = Path(*self.config.data.table.resolve().parts[-2:])  # no path of this machine
         count = (
             len(self.folds) // repeats if self.config.folds.file is None else len(self.folds)
         )
