@@ -3,6 +3,7 @@
 import glcm_mae
 
 PUBLIC_NAMES = [
+    "AuditConfig",
     "Classifier",
     "CrossValConfig",
     "CrossValidation",
@@ -17,10 +18,12 @@ PUBLIC_NAMES = [
     "Objective",
     "Offset",
     "PretrainConfig",
+    "ReadingPolicy",
     "ReconstructConfig",
     "Reconstruction",
     "Scale",
     "__version__",
+    "audit",
     "cooccurrence",
     "cross_validate",
     "finetune",

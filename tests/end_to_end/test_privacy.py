@@ -214,6 +214,7 @@ def strange_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "outputs"
 
 
+@pytest.mark.slow
 def test_no_planted_name_in_any_output(
     clinic: Path, mixed: Path, canaries: Canaries, strange_machine: Path, glcm_mae: Command
 ) -> None:
