@@ -10,6 +10,8 @@ from glcm_mae.data import Fold, ImageTable, LoadedImages, ReadingPolicy, make_fo
 from glcm_mae.data.audit.duplicates import Duplicates, duplicate_groups, find_duplicates
 from glcm_mae.data.folds.fold_files import check_folds, read_folds
 from glcm_mae.data.folds.fractions import label_fraction
+from glcm_mae.data.store.shards import open_shards, shard_policy
+from glcm_mae.data.store.squeezed import SqueezedPixels
 from glcm_mae.intake import cache_folder, read_listed
 from glcm_mae.progress import say
 
@@ -100,6 +102,9 @@ def compare_images(table: ImageTable, data: DataConfig) -> Duplicates:
     Raises:
         InputError: If an image cannot be read.
     """
+    if table.source == "shards":
+        stored = open_shards(table, shard_policy(table.root))
+        return find_duplicates(SqueezedPixels(stored, THUMBNAIL))
     policy = ReadingPolicy(
         window=data.window,
         percentiles=data.percentiles,

@@ -211,6 +211,18 @@ def source_hashes(table: ImageTable) -> tuple[str, ...]:
     return tuple(index["sha256"][row].tobytes().hex() for row in _rows(table, whole))
 
 
+def shard_policy(folder: Path) -> ReadingPolicy:
+    """Return how the images of shards were read when they were written.
+
+    Args:
+        folder: The shards.
+
+    Raises:
+        InputError: If they cannot be read.
+    """
+    return ReadingPolicy.from_facts(_read_facts(folder)[0]["policy"])
+
+
 def open_shards(table: ImageTable, policy: ReadingPolicy) -> ShardPixels:
     """Open the images of a table of shards.
 
