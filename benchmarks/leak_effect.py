@@ -113,7 +113,7 @@ def main() -> None:
     for name in ("on", "off", "duplicates"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument(
-        "--json", type=Path, default=Path(__file__).parent / "results" / "leak_effect_busi.json"
+        "--json", type=Path, default=Path(__file__).parent / "results" / "leak_effect.json"
     )
     arguments = parser.parse_args()
     result = {
