@@ -26,7 +26,7 @@ from glcm_mae.data.audit.findings import (
 )
 from glcm_mae.data.audit.inspection import Inspection, inspect_images
 from glcm_mae.data.audit.statistics import count_classes, describe_grays, describe_sizes
-from glcm_mae.division import THUMBNAIL
+from glcm_mae.division import thumbnail_policy
 from glcm_mae.errors import InputError
 from glcm_mae.files import write_atomically
 from glcm_mae.intake import cache_folder, list_images, read_listed, splits_of
@@ -72,7 +72,7 @@ def audit(config: AuditConfig) -> dict[str, Any]:
     _check_out(config)
     listed = _list(config.data)
     read = _read(listed, config.data)
-    whole = replace(_policy(config.data), size=None)
+    whole = replace(thumbnail_policy(config.data), size=None)
     subject = _Set(read, _inspect(read.table, whole), _compare(read, whole))
     facts = _facts(config, listed, subject)
     _write(config, facts, subject)
@@ -107,23 +107,13 @@ def _list(data: DataConfig) -> ImageTable:
     return replace(table, splits=splits_of(table, data))
 
 
-def _policy(data: DataConfig) -> ReadingPolicy:
-    """Return how thumbnails are read: as for folds, so that the cache serves both."""
-    return ReadingPolicy(
-        window=data.window,
-        percentiles=data.percentiles,
-        axis=data.axis,
-        size=THUMBNAIL,
-        fit="squeeze",
-        depth=8,
-    )
-
-
 def _read(table: ImageTable, data: DataConfig) -> LoadedImages:
     """Read the thumbnails; a class may lose all its images here."""
     bare = replace(table, labels=(), classes=())
     cache = cache_folder(data.cache)
-    read = read_listed(bare, _policy(data), cache=cache, on_error="skip", what="thumbnails")
+    read = read_listed(
+        bare, thumbnail_policy(data), cache=cache, on_error="skip", what="thumbnails"
+    )
     broken = {name for name, _ in read.skipped}
     kept = [row for row in range(len(table)) if table.name(row) not in broken]
     return replace(read, table=table.subset(kept))
@@ -155,7 +145,7 @@ def _facts(config: AuditConfig, listed: ImageTable, subject: _Set) -> dict[str, 
         "glcm_mae": __version__,
         "table": "(hidden)" if hidden else config.data.table.resolve().name,
         "settings": config.data.model_dump(mode="json", exclude=_PATHS),
-        "policy": _policy(config.data).facts(),
+        "policy": thumbnail_policy(config.data).facts(),
         "images": len(listed),
         "files": len(set(listed.paths)),
         "readable": len(table),
@@ -214,7 +204,7 @@ def _pictures(
     shown = [pairs[number] for number in by_weight(pairs)[:SHOWN_PAIRS]]
     names = [name for pair in shown for name in (pair["path_a"], pair["path_b"])]
     names += [each["image"] for each in facts["text"]["images"][:SHOWN_TEXT]]
-    policy = replace(_policy(config.data), size=None)
+    policy = replace(thumbnail_policy(config.data), size=None)
     return {
         name: _picture(table, rows[name], policy, subject.seen[rows[name]])
         for name in dict.fromkeys(names)

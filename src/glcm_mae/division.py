@@ -105,7 +105,19 @@ def compare_images(table: ImageTable, data: DataConfig) -> Duplicates:
     if table.source == "shards":
         stored = open_shards(table, shard_policy(table.root))
         return find_duplicates(SqueezedPixels(stored, THUMBNAIL))
-    policy = ReadingPolicy(
+    thumbnails = read_listed(
+        table,
+        thumbnail_policy(data),
+        cache=cache_folder(data.cache),
+        on_error="stop",
+        what="comparing images",
+    )
+    return find_duplicates(thumbnails.pixels)
+
+
+def thumbnail_policy(data: DataConfig) -> ReadingPolicy:
+    """Return how images are read to be compared with each other."""
+    return ReadingPolicy(
         window=data.window,
         percentiles=data.percentiles,
         axis=data.axis,
@@ -113,10 +125,6 @@ def compare_images(table: ImageTable, data: DataConfig) -> Duplicates:
         fit="squeeze",
         depth=8,
     )
-    thumbnails = read_listed(
-        table, policy, cache=cache_folder(data.cache), on_error="stop", what="comparing images"
-    )
-    return find_duplicates(thumbnails.pixels)
 
 
 def count_duplicates(table: ImageTable, found: Duplicates) -> dict[str, int]:
