@@ -9,7 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glcm_mae.assembly import build_autoencoder, build_objective, holds_policy, policy_of
+from glcm_mae.assembly import (
+    build_autoencoder,
+    build_objective,
+    holds_policy,
+    load_autoencoder,
+    policy_of,
+)
 from glcm_mae.config import LossesConfig, ModelConfig, ReconstructConfig
 from glcm_mae.data import LoadedImages
 from glcm_mae.data.batching.batches import Batch, plain_batches
@@ -21,7 +27,7 @@ from glcm_mae.losses.objective import TERMS
 from glcm_mae.model import MaskedAutoencoder, Reconstruction, random_mask
 from glcm_mae.pictures import draw_reconstructions
 from glcm_mae.progress import Meter
-from glcm_mae.runs import load_checkpoint, write_atomically, write_json
+from glcm_mae.runs import write_atomically, write_json
 from glcm_mae.texture import Offset
 
 MEASURES = ("mse", "glcm", "ssim")
@@ -75,11 +81,10 @@ class _Subject:
 
     @classmethod
     def load(cls, config: ReconstructConfig) -> "_Subject":
-        path = config.run / "checkpoints" / "last.safetensors"
-        checkpoint = load_checkpoint(path, torch.device("cpu"))
-        facts = checkpoint.facts
+        autoencoder = load_autoencoder(config.run)
+        facts = autoencoder.facts
         if "losses" not in facts or not holds_policy(facts):
-            raise InputError(f"{path}: not one of a pre-training; give its run folder")
+            raise InputError(f"{config.run}: not the run folder of a pre-training; give one")
         settings, losses = ModelConfig(**facts["model"]), LossesConfig(**facts["losses"])
         # A run without SSIM may hold a window that its patches could not: measure with less.
         window = min(losses.ssim.window, settings.patch_size - 1 + settings.patch_size % 2)
@@ -90,7 +95,7 @@ class _Subject:
         cache = cache_folder(config.cache)
         images = read_listed(table, policy, cache=cache, on_error=config.on_error)
         model = build_autoencoder(settings, seed=0)
-        model.load_state_dict(checkpoint.group("model"))
+        model.load_state_dict(autoencoder.tensors)
         device = choose_device(config.device)
         return cls(config, settings, losses, images, model.to(device).eval(), device)
 

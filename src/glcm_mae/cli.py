@@ -1,12 +1,14 @@
 """The command line: parse, validate, hand over. Heavy imports happen inside the verbs."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from glcm_mae.errors import DivergenceError, InputError
+from glcm_mae.errors import DivergenceError, InputError, StoppedError
+from glcm_mae.launching import find_place, launched, supervise
 from glcm_mae.verbs import VERBS
 from glcm_mae.version import __version__
 
@@ -15,7 +17,7 @@ BAD_INPUT = 2
 DIVERGED = 3
 """Exit code for a training that left the finite numbers."""
 INTERRUPTED = 130
-"""Exit code after Ctrl-C: the run can be continued with --resume."""
+"""Exit code after Ctrl-C; after other signals that stop a run it is 128 plus their number."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(str(error), BAD_INPUT)
     except DivergenceError as error:
         _fail(str(error), DIVERGED)
+    except StoppedError as error:
+        _fail(str(error), 128 + error.signal)
     except KeyboardInterrupt:
         resumable = any(verb.resumable for name, verb in VERBS.items() if words[:1] == [name])
         remedy = (
@@ -65,7 +69,7 @@ def _run(arguments: list[str]) -> None:
         parser.add_argument(
             "--resume",
             action="store_true",
-            help="Continue the run in --out from its last whole epoch; start it if not there.",
+            help="Continue the run in --out from its last checkpoint; start it if not there.",
         )
     add_flags(parser, model, positional=verb.positional)
     options = parser.parse_args([_underscored(word) for word in rest])
@@ -78,8 +82,37 @@ def _run(arguments: list[str]) -> None:
         inherit=_settings_of_weights,
         other_sections=sections,
     )
-    for line in verb.run(settings, getattr(options, "resume", False)):
-        sys.stdout.write(f"{line}\n")
+    resume = getattr(options, "resume", False)
+    if getattr(settings, "devices", 1) * getattr(settings, "nodes", 1) > 1 and not launched():
+        raise SystemExit(_start_processes(settings, arguments, resume))
+    lines = verb.run(settings, resume)
+    if launched():
+        from glcm_mae.distributed import disconnect
+
+        disconnect()
+    if os.environ.get("RANK", "0") == "0":  # of several processes the first tells
+        for line in lines:
+            sys.stdout.write(f"{line}\n")
+
+
+def _start_processes(settings: Any, arguments: Sequence[str], resume: bool) -> int:
+    """Start the processes of one training, and see to them until they are done."""
+    from glcm_mae.runs import check_run_folder
+
+    launch = settings.launch
+    place = find_place(settings.nodes, launch.node, launch.address, os.environ)
+    if place.node == 0:  # the others may find what the first has just begun
+        check_run_folder(settings, settings.out, resume=resume)
+    again = [] if "--resume" in arguments else ["--resume"]
+    return supervise(
+        [sys.executable, "-m", "glcm_mae", *arguments, *again],
+        devices=settings.devices,
+        nodes=settings.nodes,
+        node=launch.node,
+        address=launch.address,
+        restarts=launch.restarts,
+        watchdog=60 * launch.watchdog_minutes,
+    )
 
 
 def _underscored(word: str) -> str:

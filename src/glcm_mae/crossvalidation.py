@@ -25,6 +25,7 @@ from glcm_mae.evaluation import (
 )
 from glcm_mae.finetuning import PREDICTIONS_FILE, SCORES_FILE, finetune
 from glcm_mae.intake import cache_folder, load_table
+from glcm_mae.launching import launched
 from glcm_mae.pretraining import pretrain
 from glcm_mae.progress import say
 from glcm_mae.runs import Run, check_run_folder, write_atomically, write_json
@@ -78,6 +79,11 @@ def cross_validate(config: CrossValConfig, *, resume: bool = False) -> CrossVali
         InputError: If a setting or a file is bad; the message says what to do.
         DivergenceError: If a loss is not finite.
     """
+    if launched():
+        raise InputError(
+            "crossval runs its folds one after the other in one process: start it without "
+            "torchrun; pretrain and finetune take --devices and --nodes"
+        )
     check_run_folder(config, config.out, resume=resume)
     images = load_table(config.data, config.model, labelled=True)
     positive_index(images.table.classes, config.data.positive)

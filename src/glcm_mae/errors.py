@@ -11,3 +11,15 @@ class InputError(ValueError):
 
 class DivergenceError(RuntimeError):
     """The training left the finite numbers: the message names the step and the images."""
+
+
+class StoppedError(RuntimeError):
+    """A signal stopped the training after a whole step; what was reached is saved.
+
+    Attributes:
+        signal: Number of the signal; the command line exits with 128 plus it.
+    """
+
+    def __init__(self, signal: int, message: str) -> None:
+        super().__init__(message)
+        self.signal = signal

@@ -1,31 +1,25 @@
 """Fine-tuning: an encoder becomes a classifier; an inner part picks the epoch."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import AdamW
 
 from glcm_mae.assembly import build_classifier, load_encoder
 from glcm_mae.config import FinetuneConfig
 from glcm_mae.data import Fold, ImageTable, LoadedImages, fold_from_splits, hold_out
-from glcm_mae.data.batching.batches import (
-    Batch,
-    count_batches,
-    gray_statistics,
-    plain_batches,
-    training_batches,
-)
+from glcm_mae.data.batching.batches import Batch, gray_statistics, plain_batches
 from glcm_mae.data.batching.randomness import Stream, counted_seed
 from glcm_mae.data.folds.assignments import format_assignment
+from glcm_mae.data.store.pixels import Pixels
 from glcm_mae.devices import autocast, choose_device
+from glcm_mae.distributed import connect, full_tensors, on_main, set_weights
 from glcm_mae.division import keep_together
-from glcm_mae.errors import DivergenceError
 from glcm_mae.evaluation import (
     Predictions,
     positive_index,
@@ -35,25 +29,15 @@ from glcm_mae.evaluation import (
     write_predictions,
 )
 from glcm_mae.intake import load_table, reading_policy, splits_of
+from glcm_mae.launching import beat
 from glcm_mae.model import Classifier
 from glcm_mae.model.classifier import class_weights
-from glcm_mae.optimization import (
-    build_optimizer,
-    learning_rate_at,
-    load_training_state,
-    set_learning_rate,
-    training_state,
-)
-from glcm_mae.progress import Meter, say
-from glcm_mae.runs import (
-    Checkpoint,
-    Run,
-    check_run_folder,
-    save_checkpoint,
-    write_atomically,
-    write_json,
-)
+from glcm_mae.progress import say
+from glcm_mae.runs import Run, check_run_folder, write_json
+from glcm_mae.tensor_file import write_tensor_file
+from glcm_mae.training import LossValue, Moment, Training, Verdict
 
+SPLIT_FILE = "split.csv"
 CLASSIFIER_FILE = "classifier.safetensors"
 PREDICTIONS_FILE = "predictions.csv"
 SCORES_FILE = "scores.json"
@@ -88,8 +72,11 @@ def finetune(
 
     Raises:
         InputError: If a setting or a file is bad; the message says what to do.
-        DivergenceError: If the loss is not finite.
+        DivergenceError: If the loss or the gradient stays not finite.
+        StoppedError: If a signal asked to stop; the state is saved.
     """
+    device = choose_device(config.device)
+    connect(device.type)
     check_run_folder(config, config.out, resume=resume)
     if resume and (config.out / PREDICTIONS_FILE).is_file():
         say(f"{config.out} is finished")
@@ -100,21 +87,12 @@ def finetune(
             images = keep_together(images, config.data, config.leak_check)
     table = images.table
     positive_index(table.classes, config.data.positive)
-    fold = divide(table, config)
-    trainer = _Trainer.build(config, images, fold, choose_device(config.device))
+    task = Finetuning.build(config, images, device, title=title)
     run = Run.open(config, folder=config.out, resume=resume)
-    write_atomically(run.folder / "split.csv", format_assignment(table, fold).encode())
-    first_epoch = trainer.restore(run) if resume else 0
-    run.forget_from(first_epoch)
-
-    epochs, total = config.finetuning.epochs, len(fold.train)
-    with Meter(title, total=epochs * total, done=first_epoch * total) as meter:
-        for epoch in range(first_epoch, epochs):
-            numbers = trainer.train_epoch(epoch, meter)
-            numbers |= trainer.judge(epoch)
-            run.log_scalars(numbers, epoch=epoch)
-            trainer.save(run, epoch + 1)
-    return trainer.finish(run, number)
+    run.keep(SPLIT_FILE, format_assignment(table, task.fold).encode())
+    training = Training(task, config, config.finetuning, run, strategy=config.strategy)
+    training.train(resume=resume)
+    return task.finish(run, number)
 
 
 def divide(table: ImageTable, config: FinetuneConfig) -> Fold:
@@ -133,8 +111,8 @@ def divide(table: ImageTable, config: FinetuneConfig) -> Fold:
 
 
 @dataclass
-class _Trainer:
-    """What the loop holds; every random number follows from seed and epoch."""
+class Finetuning:
+    """What the loop is given: the classifier, its images and the division."""
 
     config: FinetuneConfig
     images: LoadedImages
@@ -142,17 +120,27 @@ class _Trainer:
     fold: Fold
     device: torch.device
     model: Classifier
-    optimizer: AdamW
-    best: dict[str, Tensor]
-    best_facts: dict[str, Any]
+    class_weights: Tensor
+    title: str = "fine-tuning"
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_facts: dict[str, Any] = field(default_factory=dict)
+    section: str = "finetuning"
+    draws: int = 0
 
     @classmethod
     def build(
-        cls, config: FinetuneConfig, images: LoadedImages, fold: Fold, device: torch.device
-    ) -> "_Trainer":
-        settings = config.finetuning
+        cls,
+        config: FinetuneConfig,
+        images: LoadedImages,
+        device: torch.device,
+        *,
+        title: str = "fine-tuning",
+    ) -> "Finetuning":
+        """Build the classifier, from given weights or with the statistics of its images."""
+        settings, table = config.finetuning, images.table
+        fold, labels = divide(table, config), np.array(table.labels)
         model = build_classifier(
-            config.model, settings, classes=len(images.table.classes), seed=config.seed
+            config.model, settings, classes=len(table.classes), seed=config.seed
         )
         if config.weights is None:
             statistics = gray_statistics(images.pixels, fold.train)
@@ -160,139 +148,134 @@ class _Trainer:
         else:
             policy = reading_policy(config.data, config.model)
             load_encoder(model.encoder, config.weights, config.model, policy)
-        model = model.to(device)
-        optimizer = build_optimizer(
-            model,
-            weight_decay=settings.weight_decay,
-            betas=settings.betas,
-            layer_decay=settings.layer_decay,
+        weights = torch.ones(len(table.classes))
+        if settings.balance == "loss":
+            weights = class_weights(torch.from_numpy(labels[fold.train]), len(table.classes))
+        return cls(
+            config=config,
+            images=images,
+            labels=labels,
+            fold=fold,
+            device=device,
+            model=model.to(device),
+            class_weights=weights,
+            title=title,
         )
-        labels = np.array(images.table.labels)
-        return cls(config, images, labels, fold, device, model, optimizer, {}, {})
 
-    def train_epoch(self, epoch: int, meter: Meter) -> dict[str, float]:
-        """Train for one epoch; return the mean loss and the last learning rate."""
-        self.model.train()
-        torch.manual_seed(counted_seed(self.config.seed, Stream.DROPOUT, epoch))
-        settings = self.config.finetuning
-        steps = count_batches(len(self.fold.train), settings.batch_size)
-        losses = []
-        for step, batch in enumerate(self._batches(epoch)):
-            rate = learning_rate_at(
-                epoch + (step + 1) / steps,
-                epochs=settings.epochs,
-                peak=settings.learning_rate,
-                floor=settings.min_learning_rate,
-                warmup_epochs=settings.warmup_epochs,
+    @property
+    def pixels(self) -> Pixels:
+        """All images of the table."""
+        return self.images.pixels
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """The parts by which the weights are divided over processes."""
+        return list(self.model.encoder.vit.blocks)
+
+    @property
+    def layer_decay(self) -> float:
+        """Factor by which the learning rate falls from a layer to the one below."""
+        return self.config.finetuning.layer_decay
+
+    def rows(self, epoch: int) -> NDArray[np.int64]:
+        """Return the rows that an epoch visits; classes are drawn alike if so set."""
+        if self.config.finetuning.balance == "sampling":
+            return balanced_sample(
+                self.labels, self.fold.train, seed=self.config.seed, epoch=epoch
             )
-            set_learning_rate(self.optimizer, rate)
-            losses.append(self._step(batch, epoch, step))
-            meter.advance(len(batch.rows), f"epoch {epoch + 1}  loss {np.mean(losses):.4f}")
-        return {"loss": float(np.mean(losses)), "learning_rate": rate}
+        return np.asarray(self.fold.train)
 
-    def _batches(self, epoch: int) -> Iterator[Batch]:
-        settings = self.config.finetuning
-        rows = self.fold.train
-        if settings.balance == "sampling":
-            rows = balanced_sample(self.labels, rows, seed=self.config.seed, epoch=epoch)
-        return training_batches(
-            self.images.pixels,
-            rows,
-            batch_size=settings.batch_size,
-            seed=self.config.seed,
-            epoch=epoch,
-            device=self.device,
-            augmentation=settings.augmentation.model_dump(),
-        )
+    def name(self, row: int) -> str:
+        """Return what an image is called."""
+        return self.images.table.plain_name(row)
 
-    def _step(self, batch: Batch, epoch: int, step: int) -> float:
+    def sample_input(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return what the model is called with for one image."""
+        return (image,)
+
+    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> LossValue:
+        """Classify the images and judge it, every class with its weight."""
+        del moment
         with autocast(self.device, self.config.precision):
-            logits = self.model(batch.images)
-        loss = self._loss(logits, batch.rows, smoothing=self.config.finetuning.label_smoothing)
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.model.parameters(), self.config.finetuning.clip_norm
-        )
-        value = float(loss.detach())
-        if not np.isfinite(value) or not bool(torch.isfinite(norm)):
-            files = ", ".join(self.images.table.plain_name(row) for row in batch.rows)
-            raise DivergenceError(
-                f"loss or gradient not finite at epoch {epoch}, step {step}; the last "
-                "checkpoint is kept; try a lower finetuning.learning_rate; images of the "
-                f"batch: {files}"
-            )
-        self.optimizer.step()
-        return value
+            logits = network(batch.images)
+        smoothing = self.config.finetuning.label_smoothing
+        total = self._summed_loss(logits, batch.rows, smoothing=smoothing)
+        # The mean is over the weights of the whole step, of which this is one part.
+        whole = float(self.class_weights[self.labels[batch.together]].sum())
+        return LossValue(total / (whole * (batch.share or 1.0)), {})
 
-    def _loss(self, logits: Tensor, rows: NDArray[np.int64], *, smoothing: float) -> Tensor:
-        labels = torch.from_numpy(self.labels[rows]).to(self.device)
-        weights = None
-        if self.config.finetuning.balance == "loss":
-            known = torch.from_numpy(self.labels[self.fold.train])
-            weights = class_weights(known, logits.shape[1]).to(self.device)
+    def _summed_loss(
+        self, logits: Tensor, rows: NDArray[np.int64], *, smoothing: float
+    ) -> Tensor:
         return functional.cross_entropy(
-            logits.float(), labels, weight=weights, label_smoothing=smoothing
+            logits.float(),
+            torch.from_numpy(self.labels[rows]).to(self.device),
+            weight=self.class_weights.to(self.device),
+            label_smoothing=smoothing,
+            reduction="sum",
         )
 
-    def judge(self, epoch: int) -> dict[str, float]:
+    def end_epoch(self, epoch: int, means: Mapping[str, float]) -> Verdict:
         """Score the inner validation part; keep the weights if they are the best so far."""
-        logits = self._logits(self.fold.validation)
-        labels = self.labels[self.fold.validation]
-        loss = float(self._loss(logits, self.fold.validation, smoothing=0.0))
+        del means
+        rows, table = self.fold.validation, self.images.table
+        logits = self._logits(rows)
+        weight = float(self.class_weights[self.labels[rows]].sum())
+        loss = float(self._summed_loss(logits, rows, smoothing=0.0)) / weight
         probabilities = logits.double().softmax(dim=1).cpu().numpy()
-        table = self.images.table
-        scores = score(labels, probabilities, table.classes, self.config.data.positive)
+        scores = score(
+            self.labels[rows], probabilities, table.classes, self.config.data.positive
+        )
         chosen = {"loss": -loss, **scores}[self.config.finetuning.select_by]
         # Few images leave many ties; the loss decides them.
         rank = [float(np.nan_to_num(chosen, nan=-1.0)), -loss]
         if not self.best or rank > self.best_facts["rank"]:
-            self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+            weights = full_tensors(self.model.state_dict())
+            self.best = {name: value.clone() for name, value in weights.items()}
             self.best_facts = {"rank": rank, "epoch": epoch}
         names = ("accuracy", "balanced_accuracy", "auroc")
-        return {"validation/loss": loss, **{f"validation/{n}": scores[n] for n in names}}
+        found = {f"validation/{name}": scores[name] for name in names}
+        return Verdict({"validation/loss": loss, **found}, rank)
 
     @torch.no_grad()
     def _logits(self, rows: NDArray[np.int64]) -> Tensor:
         self.model.eval()
         parts = []
-        for batch in plain_batches(
-            self.images.pixels, rows, batch_size=256, device=self.device
-        ):
+        for batch in plain_batches(self.pixels, rows, batch_size=256, device=self.device):
             with autocast(self.device, self.config.precision):
                 parts.append(self.model(batch.images).float())
+            beat()
         return torch.cat(parts)
 
-    def save(self, run: Run, epochs_done: int) -> None:
-        """Write the checkpoint from which ``epochs_done`` epochs need not be repeated."""
-        tensors = training_state(self.model, self.optimizer)
-        tensors |= {f"best/{name}": value for name, value in self.best.items()}
-        facts = {"epochs_done": epochs_done, "best": self.best_facts}
-        save_checkpoint(run.last, Checkpoint(tensors, facts))
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the best weights so far."""
+        return {f"best/{name}": value for name, value in self.best.items()}
 
-    def restore(self, run: Run) -> int:
-        """Load the last checkpoint, if there is one; return the epochs already done."""
-        checkpoint = run.restore(self.device)
-        if checkpoint is None:
-            return 0
-        load_training_state(self.model, self.optimizer, checkpoint.tensors)
-        self.best = checkpoint.group("best")
-        self.best_facts = checkpoint.facts["best"]
-        return int(checkpoint.facts["epochs_done"])
+    def facts(self) -> dict[str, Any]:
+        """Return which epoch was the best so far, and how good it was."""
+        return {"best": self.best_facts}
+
+    def restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take back the best weights so far."""
+        self.best = {name.partition("/")[2]: value for name, value in tensors.items()}
+        self.best_facts = dict(facts["best"])
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a user of the weights must know: classes, model, how images are read."""
+        return {
+            "classes": list(self.images.table.classes),
+            "positive": self.config.data.positive,
+            "model": self.config.model.model_dump(mode="json"),
+            "reading": reading_policy(self.config.data, self.config.model).facts(),
+            "pooling": self.config.finetuning.pooling,
+        }
 
     def finish(self, run: Run, number: int) -> Predictions:
         """Take the chosen epoch, look at the test part, and write what was found."""
-        self.model.load_state_dict(self.best)
+        set_weights(self.model, self.best)
         table, data = self.images.table, self.config.data
-        facts = {
-            "classes": list(table.classes),
-            "positive": data.positive,
-            "epoch": self.best_facts["epoch"],
-            "model": self.config.model.model_dump(mode="json"),
-            "reading": reading_policy(data, self.config.model).facts(),
-            "pooling": self.config.finetuning.pooling,
-        }
-        save_checkpoint(run.folder / CLASSIFIER_FILE, Checkpoint(self.best, facts))
+        facts = {**self.describe(), "epoch": self.best_facts["epoch"]}
+        on_main(lambda: write_tensor_file(run.folder / CLASSIFIER_FILE, self.best, facts))
         test = self.fold.test
         probabilities = self._logits(test).double().softmax(dim=1).cpu().numpy()
         predictions = Predictions(
@@ -302,9 +285,9 @@ class _Trainer:
             probabilities,
             table.classes,
         )
-        scores = score_folds(predictions, data.positive)
-        write_json(run.folder / SCORES_FILE, {"epoch": facts["epoch"], **scores})
-        write_predictions(run.folder / PREDICTIONS_FILE, predictions)
+        scores = {"epoch": facts["epoch"], **score_folds(predictions, data.positive)}
+        on_main(lambda: write_json(run.folder / SCORES_FILE, scores))
+        on_main(lambda: write_predictions(run.folder / PREDICTIONS_FILE, predictions))
         return predictions
 
 

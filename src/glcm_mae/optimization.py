@@ -1,8 +1,10 @@
 """AdamW, its parameter groups, and the learning rate over the epochs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import cos, pi
 
+import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
@@ -61,18 +63,66 @@ def training_state(model: nn.Module, optimizer: AdamW) -> dict[str, Tensor]:
     return tensors
 
 
-def load_training_state(
-    model: nn.Module, optimizer: AdamW, tensors: Mapping[str, Tensor]
-) -> None:
-    """Put back what :func:`training_state` returned; other tensors are passed over."""
-    parameters = dict(model.named_parameters())
-    weights = {}
-    for key, value in tensors.items():
-        group, _, name = key.partition("/")
-        if group == "model":
-            weights[name] = value
-        elif group == "optimizer":
-            part, _, name = name.partition("/")
-            parameter = parameters[name]
-            optimizer.state[parameter][part] = value.to(parameter.device)
-    model.load_state_dict(weights)
+def allocate_moments(optimizer: AdamW) -> None:
+    """Give every parameter the state that its first step would give it: zeros.
+
+    A checkpoint is read into tensors that are there, sharded as the parameters are.
+    """
+    for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+        state = optimizer.state[parameter]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+            state["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+            state["exp_avg_sq"] = torch.zeros_like(
+                parameter, memory_format=torch.preserve_format
+            )
+
+
+class WeightAverage:
+    """An exponential average of the weights over the steps, if its decay is above 0.
+
+    Early on, when the average would still hold the random start, the decay is less:
+    ``min(decay, (1 + steps) / (10 + steps))``.
+
+    Args:
+        model: Its trainable parameters are averaged.
+        decay: Share of the average that a step keeps; 0 keeps no average.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self._values: dict[str, Tensor] = {}
+        if decay > 0:
+            self._values = {n: p.detach().clone() for n, p in self._parameters.items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the weights of one more step into the average."""
+        self.steps += 1
+        if self._values:
+            decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+            torch._foreach_lerp_(
+                list(self._values.values()), list(self._parameters.values()), 1.0 - decay
+            )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the averages as a checkpoint names them; none without a decay."""
+        return {f"ema/{name}": value for name, value in self._values.items()}
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the model have the averaged weights for a while."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for name, value in self._values.items():
+            kept = value.clone()
+            value.copy_(self._parameters[name])
+            self._parameters[name].copy_(kept)

@@ -1,14 +1,14 @@
-"""Pre-training: the loop, top to bottom."""
+"""Pre-training: what the loop of :mod:`glcm_mae.training` is given to learn."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.optim import AdamW
+from torch import Tensor, nn
 
 from glcm_mae.assembly import (
     ENCODER_FILE,
@@ -16,47 +16,45 @@ from glcm_mae.assembly import (
     build_autoencoder,
     build_objective,
     record_images,
-    save_encoder,
+    save_autoencoder,
+    start_autoencoder,
 )
 from glcm_mae.config import PretrainConfig
 from glcm_mae.data import LoadedImages
-from glcm_mae.data.batching.batches import (
-    Batch,
-    count_batches,
-    gray_statistics,
-    plain_batches,
-    training_batches,
-)
+from glcm_mae.data.batching.batches import Batch, gray_statistics, plain_batches
 from glcm_mae.data.batching.randomness import Stream, counted_generator
 from glcm_mae.data.folds.assignments import training_rows
+from glcm_mae.data.store.pixels import Pixels
 from glcm_mae.devices import autocast, choose_device, precision_on
-from glcm_mae.errors import DivergenceError, InputError
+from glcm_mae.distributed import (
+    connect,
+    full_tensors,
+    on_main,
+    ranks,
+    sum_exactly,
+    sum_over_ranks,
+)
+from glcm_mae.errors import InputError
 from glcm_mae.intake import cache_folder, load_table, reading_policy, splits_of
+from glcm_mae.losses.balance import GradientBalance
 from glcm_mae.losses.objective import (
     TERMS,
     Objective,
+    ObjectiveValue,
     Phase,
-    gradient_shares,
+    gradient_norms,
+    norm_shares,
     phase_at,
     schedule_phases,
+    weighted_sum,
 )
-from glcm_mae.model import MaskedAutoencoder, random_mask
-from glcm_mae.optimization import (
-    build_optimizer,
-    learning_rate_at,
-    load_training_state,
-    set_learning_rate,
-    training_state,
-)
+from glcm_mae.model import MaskedAutoencoder, mask_from_noise, random_mask
+from glcm_mae.model.mae import visible_indices
 from glcm_mae.pictures import draw_reconstructions
-from glcm_mae.progress import Meter, say
-from glcm_mae.runs import (
-    Checkpoint,
-    Run,
-    check_run_folder,
-    save_checkpoint,
-)
+from glcm_mae.progress import say
+from glcm_mae.runs import Run, check_run_folder
 from glcm_mae.texture import Offset
+from glcm_mae.training import LossValue, Moment, Training, Verdict
 
 PICTURE_IMAGES = 6
 
@@ -72,13 +70,13 @@ def pretrain(
 
     Images whose split is ``test`` are left out. The run folder gets the settings,
     the environment, the list of images with their hashes, ``metrics.jsonl``,
-    TensorBoard events, ``checkpoints/last.safetensors`` after every epoch,
-    ``reconstructions.png`` and, at the end, ``encoder.safetensors``.
+    ``speed.jsonl``, TensorBoard events, ``checkpoints/``, ``reconstructions.png`` and, at
+    the end, ``encoder.safetensors`` and ``autoencoder.safetensors``.
 
     Args:
         config: Settings of the stage.
-        resume: Continue the run in ``config.out`` from its last whole epoch; weights
-            end bit for bit as if it had never stopped (on CPU).
+        resume: Continue the run in ``config.out`` from its newest checkpoint; it ends
+            bit for bit as if it had never stopped (on CPU).
         images: The images of ``config.data.table``, if they are in memory already.
         title: What the progress bar calls it.
 
@@ -87,190 +85,205 @@ def pretrain(
 
     Raises:
         InputError: If a setting or a file is bad; the message says what to do.
-        DivergenceError: If the loss or the gradient is not finite; the last
-            checkpoint is kept.
+        DivergenceError: If the loss or the gradient stays not finite; the last
+            checkpoint is kept, and the step for ``glcm-mae replay``.
+        StoppedError: If a signal asked to stop; the state is saved.
     """
-    check_run_folder(config, config.out, resume=resume)
     device = choose_device(config.device)
+    connect(device.type)
+    check_run_folder(config, config.out, resume=resume)
     images = images or load_table(config.data, config.model, labelled=False)
-    rows = _rows(images, config)
-    trainer = _Trainer.build(config, images, rows, device)
+    on_main(lambda: None)  # it may have taken another process long: this waits
+    task = Pretraining.build(config, images, device, title=title)
     run = Run.open(config, folder=config.out, resume=resume)
-    seen = images.table.subset(rows)
-    record_images(run.folder / IMAGES_FILE, seen, cache_folder(config.data.cache))
-    first_epoch = trainer.restore(run) if resume else 0
-    run.forget_from(first_epoch)
-
-    epochs, total = config.pretraining.epochs, len(rows)
-    with Meter(title, total=epochs * total, done=first_epoch * total) as meter:
-        for epoch in range(first_epoch, epochs):
-            means = trainer.train_epoch(epoch, meter)
-            run.log_scalars(means, epoch=epoch)
-            trainer.save(run, epoch + 1)
-            if (epoch + 1) % config.pretraining.picture_every == 0 or epoch + 1 == epochs:
-                trainer.draw(run.folder / "reconstructions.png", epoch + 1)
-    save_encoder(run.folder / ENCODER_FILE, trainer.model.encoder, encoder_facts(config))
+    seen = images.table.subset(task.trained_on)
+    on_main(
+        lambda: record_images(run.folder / IMAGES_FILE, seen, cache_folder(config.data.cache))
+    )
+    task.picture = run.folder / "reconstructions.png"
+    training = Training(task, config, config.pretraining, run, strategy=config.strategy)
+    training.train(resume=resume)
+    with training.average.in_place():
+        tensors = full_tensors(task.model.state_dict())
+        on_main(lambda: save_autoencoder(run.folder, tensors, task.model, task.describe()))
     return run.folder / ENCODER_FILE
 
 
-def _rows(images: LoadedImages, config: PretrainConfig) -> NDArray[np.int64]:
-    count = len(images.table)
-    rows = training_rows(splits_of(images.table, config.data), count)
-    if len(rows) == 0:
-        raise InputError(f"{config.data.table}: every image is a test image; none to train on")
-    if len(rows) < count:
-        say(f"{count - len(rows)} test images left out of pre-training")
-    return rows
-
-
 @dataclass
-class _Trainer:
-    """What the loop holds; every random number follows from seed, epoch and step."""
+class Pretraining:
+    """What the loop is given: the autoencoder, its images and the objective."""
 
     config: PretrainConfig
     images: LoadedImages
-    rows: NDArray[np.int64]
+    trained_on: NDArray[np.int64]
     device: torch.device
     model: MaskedAutoencoder
-    optimizer: AdamW
     objective: Objective
     phases: tuple[Phase, ...]
+    title: str = "pre-training"
+    balance: GradientBalance = field(default_factory=GradientBalance)
+    picture: Path | None = None
+    section: str = "pretraining"
+    layer_decay: float = 1.0
 
     @classmethod
     def build(
         cls,
         config: PretrainConfig,
         images: LoadedImages,
-        rows: NDArray[np.int64],
         device: torch.device,
-    ) -> "_Trainer":
+        *,
+        title: str = "pre-training",
+    ) -> "Pretraining":
+        """Build the autoencoder, with the statistics of its images or from given weights."""
+        rows = _rows(images, config)
+        model = build_autoencoder(config.model, seed=config.seed)
         settings = config.pretraining
-        model = build_autoencoder(config.model, seed=config.seed).to(device)
-        model.encoder.set_input_statistics(*gray_statistics(images.pixels, rows))
-        optimizer = build_optimizer(
-            model, weight_decay=settings.weight_decay, betas=settings.betas
-        )
+        if settings.weights is None:
+            mine = rows[ranks().rank :: ranks().size]
+            model.encoder.set_input_statistics(
+                *gray_statistics(images.pixels, mine, reduce=sum_exactly)
+            )
+        else:
+            start_autoencoder(model, settings.weights, target=settings.weights_target)
         phases = config.losses.phases
         return cls(
             config=config,
             images=images,
-            rows=rows,
+            trained_on=rows,
             device=device,
-            model=model,
-            optimizer=optimizer,
+            model=model.to(device),
             objective=build_objective(config.losses, config.model.patch_size),
             phases=schedule_phases(
                 [phase.share for phase in phases],
                 [{name: getattr(phase, name) for name in TERMS} for phase in phases],
-                settings.epochs,
+                config.pretraining.epochs,
             ),
+            title=title,
         )
 
-    def train_epoch(self, epoch: int, meter: Meter) -> dict[str, float]:
-        """Train for one epoch; return the means of what was measured."""
-        self.model.train()
-        weights = self.phases[phase_at(self.phases, epoch)].weights
-        log: dict[str, list[float]] = {}
-        for step, batch in enumerate(self._batches(epoch)):
-            rate = self._set_rate(epoch, step)
-            for name, value in self._step(batch, epoch, step, weights).items():
-                log.setdefault(name, []).append(value)
-            meter.advance(len(batch.rows), _note(log, epoch))
-        means = {name: float(np.mean(values)) for name, values in log.items()}
-        active = {f"weight/{name}": weight for name, weight in weights.items() if weight > 0}
-        return {**means, **active, "learning_rate": rate, "images_per_second": meter.rate}
+    @property
+    def pixels(self) -> Pixels:
+        """All images of the table."""
+        return self.images.pixels
 
-    def _batches(self, epoch: int) -> Iterator[Batch]:
-        return training_batches(
-            self.images.pixels,
-            self.rows,
-            batch_size=self.config.pretraining.batch_size,
-            seed=self.config.seed,
-            epoch=epoch,
-            device=self.device,
-            augmentation=self.config.pretraining.augmentation.model_dump(),
-        )
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """The parts by which the weights are divided over processes."""
+        return [*self.model.encoder.vit.blocks, *self.model.blocks]
 
-    def _set_rate(self, epoch: int, step: int) -> float:
-        settings = self.config.pretraining
-        steps = count_batches(len(self.rows), settings.batch_size)
-        rate = learning_rate_at(
-            epoch + (step + 1) / steps,
-            epochs=settings.epochs,
-            peak=settings.learning_rate,
-            floor=settings.min_learning_rate,
-            warmup_epochs=settings.warmup_epochs,
-        )
-        set_learning_rate(self.optimizer, rate)
-        return rate
-
-    def _step(
-        self, batch: Batch, epoch: int, step: int, weights: Mapping[str, float]
-    ) -> dict[str, float]:
-        """Take one optimiser step; return raw terms, loss, and sampled gradient shares."""
-        mask = self._mask(len(batch.rows), epoch, step)
-        with autocast(self.device, self.config.precision):
-            prediction = self.model(batch.images, mask).prediction
-        value = self.objective(prediction, batch.images, mask, weights)
-        values = {"loss": value.total, **{f"term/{k}": v for k, v in value.terms.items()}}
-        numbers = {name: float(number.detach()) for name, number in values.items()}
-        count = count_batches(len(self.rows), self.config.pretraining.batch_size)
-        if (epoch * count + step) % self.config.pretraining.shares_every == 0:
-            shares = gradient_shares(value, weights, [self.model.head.weight])
-            numbers |= {f"share/{name}": share for name, share in shares.items()}
-        self.optimizer.zero_grad()
-        torch.autograd.backward(value.total)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.model.parameters(), self.config.pretraining.clip_norm
-        )
-        numbers["gradient_norm"] = float(norm)
-        self._refuse_non_finite(numbers, batch, epoch, step)
-        self.optimizer.step()
-        return numbers
-
-    def _mask(self, images: int, epoch: int, step: int) -> Tensor:
+    @property
+    def draws(self) -> int:
+        """Numbers an image that its mask is made of: one a patch."""
         rows, cols = self.model.encoder.grid
-        generator = counted_generator(self.config.seed, Stream.MASK, epoch, step)
-        ratio = self.config.model.mask_ratio
-        return random_mask(images, rows * cols, ratio, generator=generator).to(self.device)
+        return rows * cols
 
-    def _refuse_non_finite(
-        self, numbers: Mapping[str, float], batch: Batch, epoch: int, step: int
-    ) -> None:
-        bad = [name for name, number in numbers.items() if not np.isfinite(number)]
-        if bad:
-            files = ", ".join(self.images.table.plain_name(row) for row in batch.rows)
-            raise DivergenceError(
-                f"{', '.join(bad)} not finite at epoch {epoch}, step {step}; the "
-                f"checkpoint so far ({self.config.out / 'checkpoints'}) is kept; try a lower "
-                f"pretraining.learning_rate; images of the batch: {files}"
-            )
+    def rows(self, epoch: int) -> NDArray[np.int64]:
+        """Return the rows that an epoch visits: all that are not for testing."""
+        del epoch
+        return self.trained_on
 
-    def save(self, run: Run, epochs_done: int) -> None:
-        """Write the checkpoint from which ``epochs_done`` epochs need not be repeated."""
-        facts = {"epochs_done": epochs_done, **encoder_facts(self.config)}
-        tensors = training_state(self.model, self.optimizer)
-        save_checkpoint(run.last, Checkpoint(tensors, facts))
+    def name(self, row: int) -> str:
+        """Return what an image is called."""
+        return self.images.table.plain_name(row)
 
-    def restore(self, run: Run) -> int:
-        """Load the last checkpoint, if there is one; return the epochs already done."""
-        checkpoint = run.restore(self.device)
-        if checkpoint is None:
-            return 0
-        load_training_state(self.model, self.optimizer, checkpoint.tensors)
-        return int(checkpoint.facts["epochs_done"])
+    def sample_input(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return what the model is called with for one image."""
+        return image, self._fixed_mask(1)
+
+    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> LossValue:
+        """Judge the reconstruction, with the terms balanced if so set."""
+        weights = self.phases[phase_at(self.phases, moment.epoch)].weights
+        value = self.judge(network, batch, moment.epoch)
+        numbers: dict[str, Tensor | float] = {f"term/{k}": v for k, v in value.terms.items()}
+        balanced = self.config.losses.balance == "gradnorm"
+        sampled = moment.number % self.config.pretraining.shares_every == 0
+        if batch.part == 0 and (sampled or (balanced and self.balance.needs(weights))):
+            norms = self._norms(value.terms, batch.share)
+            if balanced:
+                self.balance.update(norms)
+            shares = norm_shares(norms, self._weights(weights))
+            numbers |= {f"share/{name}": share for name, share in shares.items()}
+        if not balanced:
+            return LossValue(value.total, numbers)
+        weights = self._weights(weights)
+        numbers |= {f"weight/{name}": weights[name] for name in value.terms}
+        return LossValue(weighted_sum(value.terms, weights), numbers)
+
+    def judge(self, network: nn.Module, batch: Batch, epoch: int) -> ObjectiveValue:
+        """Reconstruct the images from what their masks show, and judge it."""
+        mask = mask_from_noise(batch.noise, self.config.model.mask_ratio)
+        visible = visible_indices(mask).to(self.device, non_blocking=True)
+        mask = mask.to(self.device, non_blocking=True)
+        with autocast(self.device, self.config.precision):
+            prediction = network(batch.images, mask, visible).prediction
+        weights = self.phases[phase_at(self.phases, epoch)].weights
+        return self.objective(prediction, batch.images, mask, weights)
+
+    def _weights(self, weights: Mapping[str, float]) -> Mapping[str, float]:
+        if self.config.losses.balance == "fixed":
+            return weights
+        return self.balance.weights(weights)
+
+    def _norms(self, terms: Mapping[str, Tensor], share: float) -> dict[str, float]:
+        """Return the gradient norm of every term, averaged over the processes."""
+        norms = gradient_norms(terms, [self.model.head.weight])
+        *sums, whole = sum_over_ranks([*(share * norm for norm in norms.values()), share])
+        return {name: total / whole for name, total in zip(norms, sums, strict=True)}
+
+    def end_epoch(self, epoch: int, means: Mapping[str, float]) -> Verdict:
+        """Draw reconstructions now and then; the least loss of the latest phase ranks best."""
+        done, settings = epoch + 1, self.config.pretraining
+        if done % settings.picture_every == 0 or done == settings.epochs:
+            self.draw(done)
+        phase = phase_at(self.phases, epoch)
+        weights = {} if self.config.losses.balance == "gradnorm" else self.phases[phase].weights
+        numbers = {f"weight/{name}": weight for name, weight in weights.items() if weight > 0}
+        return Verdict(numbers, (phase, -means.get("loss", float("inf"))))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return nothing: the loop holds all tensors."""
+        return {}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the balance of the terms has measured."""
+        return {"balance": self.balance.state()}
+
+    def restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take back what the balance had measured."""
+        del tensors
+        self.balance.load(facts["balance"])
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a user of the weights must know: the model and how images are read."""
+        config = self.config
+        return {
+            "model": config.model.model_dump(mode="json"),
+            "reading": reading_policy(config.data, config.model).facts(),
+            "losses": config.losses.model_dump(mode="json"),
+            "precision": precision_on(self.device, config.precision),
+        }
+
+    def _fixed_mask(self, images: int) -> Tensor:
+        generator = counted_generator(self.config.seed, Stream.MASK)
+        mask = random_mask(
+            images, self.draws, self.config.model.mask_ratio, generator=generator
+        )
+        return mask.to(self.device)
 
     @torch.no_grad()
-    def draw(self, path: Path, epochs_done: int) -> None:
+    def draw(self, epochs_done: int) -> None:
         """Draw some of the training images under a mask that stays the same."""
         self.model.eval()
-        chosen = self.rows[:: max(1, len(self.rows) // PICTURE_IMAGES)][:PICTURE_IMAGES]
+        rows = self.trained_on
+        chosen = rows[:: max(1, len(rows) // PICTURE_IMAGES)][:PICTURE_IMAGES]
         batch = next(
-            plain_batches(
-                self.images.pixels, chosen, batch_size=len(chosen), device=self.device
-            )
+            plain_batches(self.pixels, chosen, batch_size=len(chosen), device=self.device)
         )
-        reconstruction = self.model(batch.images, self._mask(len(chosen), 0, 0))
+        reconstruction = self.model(batch.images, self._fixed_mask(len(chosen)))
+        path = self.picture
+        if path is None or not ranks().main:
+            return
         glcm = self.config.losses.glcm
         draw_reconstructions(
             path,
@@ -285,20 +298,11 @@ class _Trainer:
         )
 
 
-def _note(log: Mapping[str, Sequence[float]], epoch: int) -> str:
-    terms = [
-        f"{name.removeprefix('term/')} {np.mean(values):.4f}"
-        for name, values in log.items()
-        if name.startswith("term/")
-    ]
-    return f"epoch {epoch + 1}  {'  '.join(terms)}"
-
-
-def encoder_facts(config: PretrainConfig) -> dict[str, object]:
-    """Return what a user of the weights must know: the model and how images are read."""
-    return {
-        "model": config.model.model_dump(mode="json"),
-        "reading": reading_policy(config.data, config.model).facts(),
-        "losses": config.losses.model_dump(mode="json"),
-        "precision": precision_on(choose_device(config.device), config.precision),
-    }
+def _rows(images: LoadedImages, config: PretrainConfig) -> NDArray[np.int64]:
+    count = len(images.table)
+    rows = training_rows(splits_of(images.table, config.data), count)
+    if len(rows) == 0:
+        raise InputError(f"{config.data.table}: every image is a test image; none to train on")
+    if len(rows) < count:
+        say(f"{count - len(rows)} test images left out of pre-training")
+    return rows

@@ -4,17 +4,18 @@ A run folder holds::
 
     config.yaml         every setting, written before step 1; reruns the run
     environment.json    versions, device, seed
-    metrics.jsonl       one line per event, also as TensorBoard events
-    checkpoints/        last.safetensors: weights, moments, where the run stands
+    metrics.jsonl       one line per epoch, also as TensorBoard events
+    speed.jsonl         images per second, utilisation, memory: measured, so never twice alike
+    checkpoints/        step-0000000123/: weights, moments, where the run stands, hashes
 """
 
-import hashlib
 import json
+import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from math import isfinite
 from pathlib import Path
@@ -23,13 +24,12 @@ from typing import Any
 import torch
 import yaml
 from pydantic import BaseModel
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
+from glcm_mae.checkpoints import Checkpoints
+from glcm_mae.distributed import on_main, ranks
 from glcm_mae.errors import InputError
 from glcm_mae.event_file import EventFile
-from glcm_mae.files import TEMPORARY
+from glcm_mae.files import TEMPORARY, append_line
 from glcm_mae.files import write_atomically as write_atomically  # its users find it here
 from glcm_mae.progress import say
 from glcm_mae.version import __version__
@@ -49,63 +49,11 @@ def _without_nan(content: Any) -> Any:
     return None if isinstance(content, float) and not isfinite(content) else content
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """Tensors and the facts that go with them.
-
-    Attributes:
-        tensors: By name; groups are told apart by a prefix such as ``model/``.
-        facts: Plain values: epoch, step, classes, ....
-    """
-
-    tensors: dict[str, Tensor]
-    facts: dict[str, Any]
-
-    def group(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors of a group, without the prefix."""
-        start = prefix + "/"
-        return {
-            name.removeprefix(start): tensor
-            for name, tensor in self.tensors.items()
-            if name.startswith(start)
-        }
-
-
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically as one safetensors file (no pickle).
-
-    Raises:
-        InputError: If it cannot be written; an older file of that name stays whole.
-    """
-    tensors = {name: value.detach().contiguous() for name, value in checkpoint.tensors.items()}
-    facts = {"glcm_mae": __version__, **checkpoint.facts}
-    write_atomically(path, save(tensors, metadata={"facts": json.dumps(facts), "format": "pt"}))
-
-
-def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
-    """Read a checkpoint.
-
-    Raises:
-        InputError: If the file is missing, damaged, or not one of ours.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; has the run saved one yet?")
-    try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            facts = (file.metadata() or {}).get("facts")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: not a whole safetensors file ({error}); give another"
-        ) from error
-    try:
-        return Checkpoint(tensors, json.loads(facts or ""))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not written by glcm-mae (no facts in its header)") from error
-
-
 class Run:
-    """A run folder that is being written; made by :meth:`open`."""
+    """A run folder that is being written; made by :meth:`open`.
+
+    Where several processes train together, the first alone writes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -125,59 +73,92 @@ class Run:
         Raises:
             InputError: If the folder exists, or the settings differ from the run's.
         """
-        check_run_folder(config, folder, resume=resume)
         run = cls(folder)
-        run._sweep()
-        settings, environment = folder / "config.yaml", folder / "environment.json"
+        on_main(lambda: run._begin(config, resume))
+        return run
+
+    def _begin(self, config: BaseModel, resume: bool) -> None:
+        _refuse_run_folder(config, self.folder, resume=resume)
+        for pattern in ("*", "nonfinite/*"):
+            for leftover in self.folder.glob(pattern + TEMPORARY):
+                leftover.unlink()
+        settings, environment = self.folder / "config.yaml", self.folder / "environment.json"
         if not settings.is_file():
             write_atomically(settings, dump_config(config).encode())
         if not environment.is_file():
             write_json(environment, describe_environment(config))
-        return run
 
-    @property
-    def last(self) -> Path:
-        """The newest checkpoint."""
-        return self.folder / "checkpoints" / "last.safetensors"
+    def checkpoints(self, *, keep: int, keep_best: bool) -> Checkpoints:
+        """Return the run's checkpoints; what writes left that died is removed."""
+        found = Checkpoints(self.folder / "checkpoints", keep=keep, keep_best=keep_best)
+        on_main(found.sweep)
+        return found
 
-    def restore(self, device: torch.device) -> Checkpoint | None:
-        """Read the newest checkpoint, if there is one, and say where the run continues."""
-        if not self.last.is_file():
-            return None
-        checkpoint = load_checkpoint(self.last, device)
-        say(f"continuing {self.folder} after {checkpoint.facts['epochs_done']} epochs")
-        return checkpoint
+    def keep(self, name: str, content: bytes) -> None:
+        """Write a file that stays what it was when the run began.
 
-    def _sweep(self) -> None:
-        for leftover in self.folder.rglob("*" + TEMPORARY):
-            leftover.unlink()
+        Raises:
+            InputError: If the run was begun with another content.
+        """
+        on_main(lambda: keep_file(self.folder / name, content))
 
     def log(self, **values: Any) -> None:
         """Append one event to metrics.jsonl."""
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_without_nan(values), allow_nan=False) + "\n")
+        if ranks().main:
+            append_line(self._metrics, json.dumps(_without_nan(values), allow_nan=False))
 
     def log_scalars(self, values: Mapping[str, float], *, epoch: int, **facts: Any) -> None:
         """Log the numbers of an epoch to metrics.jsonl and to TensorBoard."""
         self.log(epoch=epoch, **facts, **values)
+        self._show(values, epoch)
+
+    def log_speed(self, values: Mapping[str, float], *, epoch: int) -> None:
+        """Log what was measured of the machine to speed.jsonl and to TensorBoard.
+
+        It is apart from the metrics, which are the same in every run of the same settings.
+        """
+        if ranks().main:
+            append_line(self.folder / "speed.jsonl", json.dumps({"epoch": epoch, **values}))
+        self._show({f"speed/{name}": value for name, value in values.items()}, epoch)
+
+    def _show(self, values: Mapping[str, float], epoch: int) -> None:
+        if not ranks().main:
+            return
         if self._board is None:
             self._board = EventFile(self.folder / "tensorboard", first_step=epoch)
         self._board.add(values, step=epoch)
 
-    def forget_from(self, epoch: int) -> None:
-        """Drop the metrics of epochs that will be repeated, and a last torn line."""
-        path = self.folder / "metrics.jsonl"
-        if not path.is_file():
+    @property
+    def _metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def metrics_bytes(self) -> int:
+        """Length of metrics.jsonl, as a checkpoint remembers it."""
+        return self._metrics.stat().st_size if self._metrics.is_file() else 0
+
+    def truncate_metrics(self, length: int) -> None:
+        """Cut metrics.jsonl back to a checkpoint: what came later will come again."""
+        if not ranks().main or self.metrics_bytes == length:
             return
-        kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                event = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if event.get("epoch", -1) < epoch:
-                kept.append(line + "\n")
-        write_atomically(path, "".join(kept).encode())
+        if self.metrics_bytes < length:
+            say(f"{self._metrics}: has lost lines since the checkpoint was written")
+            return
+        os.truncate(self._metrics, length)
+
+
+def keep_file(path: Path, content: bytes) -> None:
+    """Write a file once; refuse to go on when it would become another.
+
+    Raises:
+        InputError: If it is there with another content.
+    """
+    if path.is_file() and path.read_bytes() != content:
+        raise InputError(
+            f"{path}: the images have changed since the run began, or their division; bring "
+            "them back, or start anew with another --out"
+        )
+    write_atomically(path, content)
 
 
 def check_run_folder(config: BaseModel, folder: Path, *, resume: bool) -> None:
@@ -186,6 +167,10 @@ def check_run_folder(config: BaseModel, folder: Path, *, resume: bool) -> None:
     Raises:
         InputError: If it exists and is not to be resumed, or holds other settings.
     """
+    on_main(lambda: _refuse_run_folder(config, folder, resume=resume))
+
+
+def _refuse_run_folder(config: BaseModel, folder: Path, *, resume: bool) -> None:
     settings = folder / "config.yaml"
     if settings.is_file() and resume:
         _refuse_other_settings(settings, dump_config(config))
@@ -209,14 +194,20 @@ def _refuse_other_settings(existing: Path, text: str) -> None:
         old, new = (_flatten(yaml.safe_load(t)) for t in (existing.read_text("utf-8"), text))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{existing}: is damaged; start anew with another --out") from error
-    # A run folder that was moved is still the same run, wherever images are cached.
-    keys = (old.keys() | new.keys()) - {"out", "data.cache"}
+    keys = [key for key in old.keys() | new.keys() if not _FREE.search(key)]
     differing = sorted(key for key in keys if old.get(key) != new.get(key))
     if differing:
         raise InputError(
             f"{existing.parent}: cannot be resumed with other settings; differing: "
             f"{', '.join(differing)}"
         )
+
+
+_FREE = re.compile(
+    r"^(out|data\.cache|device|devices|nodes|strategy|compile|launch\..*|checkpoints\..*"
+    r"|(pretraining|finetuning)\.(workers|accumulate))$"
+)
+"""Settings that may change when a run is continued: where it lies, and what computes it."""
 
 
 def _flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
@@ -260,12 +251,3 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout.strip()
-
-
-def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of tensors by name, for comparing two runs bit for bit."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -92,6 +92,19 @@ def _reconstruct(config: Any, _: bool) -> Sequence[str]:
     )
 
 
+def _replay(config: Any, _: bool) -> Sequence[str]:
+    from glcm_mae.replaying import replay
+
+    found = replay(config)
+    numbers = ", ".join(f"{name} {value:.6g}" for name, value in found.numbers.items())
+    culprits = ", ".join(found.culprits) or "none: each is finite alone"
+    return (
+        f"epoch {found.epoch}, step {found.step}: {numbers}",
+        f"images that are not finite alone: {culprits}",
+        f"table: {found.table}",
+    )
+
+
 def _texture(config: Any, _: bool) -> Sequence[str]:
     from glcm_mae.extraction import extract
 
@@ -132,6 +145,12 @@ VERBS = {
         "Show and measure what a pre-trained autoencoder makes of images.",
         "ReconstructConfig",
         _reconstruct,
+    ),
+    "replay": Verb(
+        "Compute a step again at which a pre-training left the finite numbers.",
+        "ReplayConfig",
+        _replay,
+        positional=("run",),
     ),
     "texture": Verb(
         "Measure the texture features of a folder of images, or of regions in them.",

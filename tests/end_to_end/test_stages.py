@@ -14,33 +14,39 @@ from tiny import FINETUNE, PRETRAIN, TINY, Command
 from glcm_mae.evaluation import read_predictions, score_folds
 
 PRETRAIN_FILES = {
-    "checkpoints/last.safetensors",
+    "autoencoder.safetensors",
     "config.yaml",
     "encoder.safetensors",
     "environment.json",
     "images.csv",
     "metrics.jsonl",
     "reconstructions.png",
+    "speed.jsonl",
 }
 FINETUNE_FILES = {
-    "checkpoints/last.safetensors",
     "classifier.safetensors",
     "config.yaml",
     "environment.json",
     "metrics.jsonl",
     "predictions.csv",
     "scores.json",
+    "speed.jsonl",
     "split.csv",
 }
+CHECKPOINT_FILES = {"manifest.json", "model.safetensors", "optimizer.safetensors", "state.json"}
 
 
 def files_of(folder: Path) -> set[str]:
-    """Name all files but TensorBoard's, whose names hold the time."""
+    """Name all files but checkpoints and TensorBoard's, whose names hold step and time."""
     names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     events = {name for name in names if name.startswith("tensorboard/")}
     assert all("tfevents" in name for name in events)
     assert events
-    return names - events
+    kept = {name for name in names if name.startswith("checkpoints/")}
+    assert 2 <= len({Path(name).parent for name in kept}) <= 3, "the last two, and the best"
+    assert {Path(name).name for name in kept} >= CHECKPOINT_FILES
+    assert {Path(name).name for name in kept} <= CHECKPOINT_FILES | {"best.safetensors"}
+    return names - events - kept
 
 
 def metrics_of(folder: Path) -> list[dict[str, float]]:

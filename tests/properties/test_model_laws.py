@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from glcm_mae.model import patchify, random_mask, unpatchify
 from glcm_mae.model.mae import visible_indices
-from glcm_mae.model.patches import expand_mask, hidden_count
+from glcm_mae.model.patches import expand_mask, hidden_count, mask_from_noise, split_indices
 
 SIDES = st.integers(1, 5)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -63,6 +63,24 @@ def test_visible_and_hidden_patches_are_all_patches(
         hidden = row.nonzero()[:, 0]
         assert sorted(torch.cat([visible, hidden]).tolist()) == list(range(patches))
         assert visible.tolist() == sorted(visible.tolist())
+
+
+@given(st.integers(1, 4), st.integers(2, 60), RATIOS, SEEDS)
+@settings(max_examples=60)
+def test_hidden_patches_have_less_noise_than_visible_ones(
+    batch: int, patches: int, ratio: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randint(
+        0, patches, (batch, patches), generator=generator
+    ).float()  # with ties
+    mask = mask_from_noise(noise, ratio)
+    seen, hidden = split_indices(mask, patches - hidden_count(patches, ratio))
+    assert torch.equal(seen, visible_indices(mask))
+    for row, shown, gone in zip(noise, seen, hidden, strict=True):
+        assert sorted([*shown.tolist(), *gone.tolist()]) == list(range(patches))
+        pairs = [(float(row[index]), int(index)) for index in gone]
+        assert max(pairs) < min((float(row[index]), int(index)) for index in shown)
 
 
 @given(SIDES, SIDES, SIDES, SEEDS)

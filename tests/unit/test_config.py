@@ -166,7 +166,7 @@ def refusal(kind: type[Settings], **values: Any) -> str:
         (
             PretrainingConfig,
             {"learning_rate": 1e-4, "min_learning_rate": 1e-3},
-            "min_learning_rate 0.001 is above learning_rate 0.0001",
+            "min_learning_rate 0.001 is above the peak learning rate 0.0001",
         ),
         (
             PretrainConfig,

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim import AdamW
 
 from glcm_mae.model import Classifier, build_encoder
 from glcm_mae.optimization import (
+    WeightAverage,
+    allocate_moments,
     build_optimizer,
     learning_rate_at,
-    load_training_state,
     set_learning_rate,
     training_state,
 )
@@ -92,7 +94,7 @@ def test_an_optimizer_put_back_continues_bit_for_bit() -> None:
 
     other = built()
     restored = optimizer_of(other)
-    load_training_state(other, restored, state)
+    load(other, restored, state)
     step(other, restored, 3)
     for name, value in model.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
@@ -102,6 +104,56 @@ def test_an_optimizer_put_back_continues_bit_for_bit() -> None:
     forgetful.load_state_dict(weights)
     step(forgetful, optimizer_of(forgetful), 3)
     assert not torch.equal(forgetful.head.weight, model.head.weight)
+
+
+def load(model: Classifier, optimizer: AdamW, state: dict[str, torch.Tensor]) -> None:
+    """Copy a state into tensors that are there, as a checkpoint is read."""
+    allocate_moments(optimizer)
+    held = training_state(model, optimizer)
+    assert held.keys() == state.keys()
+    with torch.no_grad():
+        for name, value in held.items():
+            value.copy_(state[name])
+
+
+def test_zeros_are_what_a_first_step_begins_with() -> None:
+    plain, prepared = built(), built()
+    first, second = optimizer_of(plain), optimizer_of(prepared)
+    allocate_moments(second)
+    for seed in range(2):
+        step(plain, first, seed)
+        step(prepared, second, seed)
+    for name, value in training_state(plain, first).items():
+        assert torch.equal(value, training_state(prepared, second)[name]), name
+
+
+def test_an_average_follows_its_formula() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        model.weight.fill_(0.0)
+    average = WeightAverage(model, 0.5)
+    expected = 0.0
+    for steps in range(1, 20):
+        with torch.no_grad():
+            model.weight.fill_(float(steps))
+        average.update()
+        decay = min(0.5, (1 + steps) / (10 + steps))
+        expected = decay * expected + (1 - decay) * steps
+        assert float(average.tensors()["ema/weight"]) == pytest.approx(expected, rel=1e-6)
+    with average.in_place():
+        assert float(model.weight.detach()) == pytest.approx(expected, rel=1e-6)
+    assert float(model.weight.detach()) == 19.0
+    assert float(average.tensors()["ema/weight"]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_without_a_decay_there_is_no_average() -> None:
+    model = nn.Linear(1, 1)
+    before = model.weight.detach().clone()
+    average = WeightAverage(model, 0.0)
+    average.update()
+    assert average.tensors() == {}
+    with average.in_place():
+        assert torch.equal(model.weight, before)
 
 
 def test_moments_are_named_after_their_parameters() -> None:

@@ -1,4 +1,4 @@
-"""The run folder: whole files or none, checkpoints without pickle, runs continued."""
+"""The run folder: whole files or none, metrics, runs continued."""
 
 import errno
 import json
@@ -8,23 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import save_file
 
 from glcm_mae import __version__
 from glcm_mae.config import PretrainConfig
 from glcm_mae.errors import InputError
-from glcm_mae.runs import (
-    Checkpoint,
-    Run,
-    dump_config,
-    fingerprint,
-    load_checkpoint,
-    save_checkpoint,
-    write_atomically,
-    write_json,
-)
-
-CPU = torch.device("cpu")
+from glcm_mae.runs import Run, dump_config, write_atomically, write_json
 
 
 def settings(out: Path, **changes: object) -> PretrainConfig:
@@ -108,72 +96,6 @@ def test_json_has_no_nan(tmp_path: Path) -> None:
     assert text.endswith("}\n")
 
 
-def checkpoint() -> Checkpoint:
-    tensors = {
-        "model/weight": torch.arange(6.0).view(2, 3).T,  # not contiguous
-        "model/half": torch.tensor([1.5], dtype=torch.bfloat16),
-        "optimizer/step": torch.tensor(3.0),
-        "modelling/other": torch.tensor([1, 2]),
-    }
-    return Checkpoint(tensors, {"epoch": 3, "classes": ["ill", "well"], "nested": {"a": None}})
-
-
-def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
-    path = tmp_path / "last.safetensors"
-    save_checkpoint(path, checkpoint())
-    back = load_checkpoint(path, CPU)
-    assert back.facts == {"glcm_mae": __version__, **checkpoint().facts}
-    assert set(back.tensors) == set(checkpoint().tensors)
-    for name, tensor in checkpoint().tensors.items():
-        assert torch.equal(back.tensors[name], tensor)
-        assert back.tensors[name].dtype == tensor.dtype
-    assert set(back.group("model")) == {"weight", "half"}
-    assert files(tmp_path) == ["last.safetensors"]
-
-
-def test_a_checkpoint_on_a_full_disk_leaves_the_older_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "last.safetensors"
-    save_checkpoint(path, checkpoint())
-    monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(InputError, match="No space left on device"):
-        save_checkpoint(path, Checkpoint({}, {"epoch": 4}))
-    assert load_checkpoint(path, CPU).facts["epoch"] == 3
-    assert files(tmp_path) == ["last.safetensors"]
-
-
-@pytest.mark.parametrize("kept", [0, 5, 100, -1])
-def test_a_truncated_checkpoint_is_told(kept: int, tmp_path: Path) -> None:
-    path = tmp_path / "last.safetensors"
-    save_checkpoint(path, checkpoint())
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match=r"last\.safetensors: not a whole safetensors file"):
-        load_checkpoint(path, CPU)
-
-
-@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
-def test_a_foreign_safetensors_file_is_told(
-    metadata: dict[str, str] | None, tmp_path: Path
-) -> None:
-    path = tmp_path / "theirs.safetensors"
-    save_file({"weight": torch.zeros(2)}, path, metadata=metadata)
-    with pytest.raises(InputError, match=r"theirs\.safetensors: not written by glcm-mae"):
-        load_checkpoint(path, CPU)
-
-
-def test_a_pickle_is_not_read(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pth"
-    torch.save({"weight": torch.zeros(2)}, path)
-    with pytest.raises(InputError, match="not a whole safetensors file"):
-        load_checkpoint(path, CPU)
-
-
-def test_a_missing_checkpoint_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such checkpoint"):
-        load_checkpoint(tmp_path / "none", CPU)
-
-
 def test_a_new_run_has_its_settings_and_its_environment(tmp_path: Path) -> None:
     config = settings(tmp_path / "run", seed=7, model={"mask_ratio": 0.6})
     run = Run.open(config, folder=tmp_path / "run")
@@ -239,16 +161,41 @@ def test_resume_starts_a_run_that_is_not_there(tmp_path: Path) -> None:
 def test_a_resumed_run_is_swept_and_else_left_alone(tmp_path: Path) -> None:
     config = settings(tmp_path / "run")
     run = Run.open(config, folder=config.out)
-    save_checkpoint(run.last, checkpoint())
-    (run.folder / "checkpoints" / "last.safetensors.partial").write_bytes(b"half")
+    run.checkpoints(keep=2, keep_best=True).save(3, {"model/a": torch.ones(2)}, {})
+    half = run.folder / "checkpoints" / "step-0000000004.partial"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"half")
+    (run.folder / "encoder.safetensors.partial").write_bytes(b"half")
     before = (run.folder / "environment.json").read_bytes()
-    Run.open(config, folder=config.out, resume=True)
+    again = Run.open(config, folder=config.out, resume=True)
+    again.checkpoints(keep=2, keep_best=True)
     assert files(run.folder) == [
-        "checkpoints/last.safetensors",
+        "checkpoints/step-0000000003/manifest.json",
+        "checkpoints/step-0000000003/model.safetensors",
+        "checkpoints/step-0000000003/state.json",
         "config.yaml",
         "environment.json",
     ]
+    assert not half.exists()
     assert (run.folder / "environment.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"devices": 2, "nodes": 3, "strategy": "fsdp"},
+        {"launch": {"restarts": 9, "address": "a:1"}},
+        {"checkpoints": {"keep": 7, "every_minutes": 1.0}},
+        {"pretraining": {"workers": 5, "accumulate": 4}},
+        {"device": "cpu", "compile": "never"},
+    ],
+    ids=["machines", "launch", "checkpoints", "parts", "computer"],
+)
+def test_what_only_computes_a_run_may_change(
+    changes: dict[str, object], tmp_path: Path
+) -> None:
+    Run.open(settings(tmp_path / "run"), folder=tmp_path / "run")
+    Run.open(settings(tmp_path / "run", **changes), folder=tmp_path / "run", resume=True)
 
 
 def test_resume_with_other_settings_lists_their_keys(tmp_path: Path) -> None:
@@ -291,24 +238,46 @@ def test_a_line_of_metrics_is_json_even_when_a_score_is_nan(tmp_path: Path) -> N
     assert text == '{"epoch": 0, "auroc": null}\n'
 
 
-def test_repeated_epochs_and_a_torn_line_are_forgotten(tmp_path: Path) -> None:
+def test_metrics_are_cut_back_to_a_checkpoint(tmp_path: Path) -> None:
     run = Run.open(settings(tmp_path / "run"), folder=tmp_path / "run")
-    run.log(note="no epoch")
-    for epoch in range(4):
-        run.log(epoch=epoch, loss=1.0)
+    assert run.metrics_bytes == 0
+    run.log(epoch=0, loss=1.0)
+    length = run.metrics_bytes
+    run.log(epoch=1, loss=1.0)
     with (run.folder / "metrics.jsonl").open("a") as file:
-        file.write('{"epoch": 4, "lo')
-    run.forget_from(2)
-    expected = [{"note": "no epoch"}, {"epoch": 0, "loss": 1.0}, {"epoch": 1, "loss": 1.0}]
-    assert events(run) == expected
-    run.log(epoch=2, loss=2.0)
-    assert events(run) == [*expected, {"epoch": 2, "loss": 2.0}]
+        file.write('{"epoch": 2, "lo')
+    run.truncate_metrics(length)
+    assert events(run) == [{"epoch": 0, "loss": 1.0}]
+    run.log(epoch=1, loss=2.0)
+    assert events(run)[1:] == [{"epoch": 1, "loss": 2.0}]
 
 
-def test_there_may_be_nothing_to_forget(tmp_path: Path) -> None:
+def test_metrics_that_were_lost_are_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     run = Run.open(settings(tmp_path / "run"), folder=tmp_path / "run")
-    run.forget_from(0)
-    assert files(run.folder) == ["config.yaml", "environment.json"]
+    run.truncate_metrics(0)
+    run.truncate_metrics(50)
+    assert "metrics.jsonl: has lost lines since the checkpoint was written" in (
+        capfd.readouterr().err
+    )
+
+
+def test_speed_is_apart_from_what_every_run_repeats(tmp_path: Path) -> None:
+    run = Run.open(settings(tmp_path / "run"), folder=tmp_path / "run")
+    run.log_speed({"images_per_second": 3.5}, epoch=0)
+    text = (run.folder / "speed.jsonl").read_text("utf-8")
+    assert json.loads(text) == {"epoch": 0, "images_per_second": 3.5}
+    assert not (run.folder / "metrics.jsonl").exists()
+
+
+def test_a_file_that_must_stay_is_not_replaced_by_another(tmp_path: Path) -> None:
+    run = Run.open(settings(tmp_path / "run"), folder=tmp_path / "run")
+    run.keep("split.csv", b"one")
+    run.keep("split.csv", b"one")
+    with pytest.raises(InputError, match=r"split\.csv: the images have changed since the run"):
+        run.keep("split.csv", b"two")
+    assert (run.folder / "split.csv").read_bytes() == b"one"
 
 
 def test_every_setting_is_spelled_out(tmp_path: Path) -> None:
@@ -316,11 +285,3 @@ def test_every_setting_is_spelled_out(tmp_path: Path) -> None:
     assert read["pretraining"]["betas"] == [0.9, 0.95]
     assert read["losses"]["phases"][1] == {"share": 0.5, "mse": 1.0, "glcm": 1.0, "ssim": 0.1}
     assert list(read) == list(PretrainConfig.model_fields)
-
-
-def test_a_fingerprint_sees_a_bit_and_a_name_but_no_order() -> None:
-    one, two = torch.tensor([1.0, 2.0]), torch.tensor([3.0])
-    print_ = fingerprint({"a": one, "b": two})
-    assert fingerprint({"b": two, "a": one}) == print_
-    assert fingerprint({"a": torch.nextafter(one, two), "b": two}) != print_
-    assert fingerprint({"a": one, "c": two}) != print_

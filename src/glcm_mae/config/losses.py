@@ -78,6 +78,8 @@ class LossesConfig(Settings):
     mse: MSEConfig = MSEConfig()
     glcm: GLCMConfig = GLCMConfig()
     ssim: SSIMConfig = SSIMConfig()
+    balance: Literal["fixed", "gradnorm"] = "fixed"
+    """Weights as given, or as the terms' shares of the gradient norm, measured as they go."""
     phases: Annotated[tuple[PhaseConfig, ...], Field(min_length=1)] = (
         PhaseConfig(share=0.5, mse=1.0),
         PhaseConfig(share=0.5, mse=1.0, glcm=1.0, ssim=0.1),

@@ -7,12 +7,13 @@ from pydantic import model_validator
 
 from glcm_mae.config.base import PositiveInt, Seed, Settings
 from glcm_mae.config.data import DEFAULT_CACHE, DataConfig, ImagesConfig
+from glcm_mae.config.engine import EngineConfig, MachinesConfig
 from glcm_mae.config.losses import LossesConfig, check_losses_fit_patch
 from glcm_mae.config.model import ModelConfig
 from glcm_mae.config.training import FinetuningConfig, FoldsConfig, PretrainingConfig
 
 
-class StageConfig(Settings):
+class StageConfig(EngineConfig):
     """What every stage asks for."""
 
     data: DataConfig
@@ -21,25 +22,22 @@ class StageConfig(Settings):
     """Run folder to create; an existing one is never overwritten."""
     seed: Seed = 0
     """Seed of every random number."""
-    device: Literal["best", "cpu", "cuda"] = "best"
-    """Where to compute; best is the GPU if there is one."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-    """bfloat16 autocast where the device computes it natively; float32 everywhere."""
 
 
-class PretrainConfig(StageConfig):
+class PretrainConfig(MachinesConfig, StageConfig):
     """Settings of ``glcm-mae pretrain``."""
 
     losses: LossesConfig = LossesConfig()
     pretraining: PretrainingConfig = PretrainingConfig()
 
     @model_validator(mode="after")
-    def _fits_patch(self) -> Self:
+    def _consistent(self) -> Self:
         check_losses_fit_patch(self.losses, self.model)
+        self.refuse_unknown_scaling(self.precision)
         return self
 
 
-class FinetuneConfig(StageConfig):
+class FinetuneConfig(MachinesConfig, StageConfig):
     """Settings of ``glcm-mae finetune``."""
 
     finetuning: FinetuningConfig = FinetuningConfig()
@@ -47,13 +45,14 @@ class FinetuneConfig(StageConfig):
     start: Literal["weights", "scratch"] = "weights"
     """Start from given weights, or from random ones."""
     weights: Path | None = None
-    """Pre-training run folder, or an encoder.safetensors."""
+    """Pre-training run, weights of another library (file or folder), or timm:NAME."""
     leak_check: Literal["on", "off"] = "on"
     """Find near-duplicates first, and keep them in one part; a given split is only checked."""
 
     @model_validator(mode="after")
     def _weights(self) -> Self:
         check_start(self.start, self.weights)
+        self.refuse_unknown_scaling(self.precision)
         return self
 
 
@@ -67,7 +66,7 @@ class CrossValConfig(StageConfig):
     start: Literal["pretraining", "weights", "scratch"] = "pretraining"
     """Pre-train in every fold without its test images, or start from given weights, or none."""
     weights: Path | None = None
-    """Pre-training run folder, or an encoder.safetensors (with start: weights)."""
+    """With start: weights, a pre-training run, another library's weights, or timm:NAME."""
     leak_check: Literal["on", "off"] = "on"
     """Find near-duplicates first, and keep them in one part of every fold."""
 
@@ -109,6 +108,17 @@ class ReconstructConfig(ImagesConfig):
     """Folder for decoded images, shared by all runs; none: keep them in memory."""
     on_error: Literal["stop", "skip"] = "stop"
     """What to do with files that cannot be read."""
+    device: Literal["best", "cpu", "cuda"] = "best"
+    """Where to compute; best is the GPU if there is one."""
+
+
+class ReplayConfig(Settings):
+    """Settings of ``glcm-mae replay``."""
+
+    run: Path
+    """Run folder of a pre-training that left the finite numbers."""
+    table: Path | None = None
+    """Where the images lie now; none: where they lay when the run was begun."""
     device: Literal["best", "cpu", "cuda"] = "best"
     """Where to compute; best is the GPU if there is one."""
 

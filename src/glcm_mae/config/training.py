@@ -40,9 +40,13 @@ class OptimizationConfig(Settings):
     epochs: PositiveInt
     """Passes over the training images."""
     batch_size: PositiveInt
-    """Images per optimiser step."""
-    learning_rate: Positive
-    """Peak learning rate, reached after the warm-up."""
+    """Images per optimiser step, over all devices and parts."""
+    accumulate: PositiveInt = 1
+    """Parts of a batch that a device computes one after the other, to save memory."""
+    learning_rate: Positive | None = None
+    """Peak learning rate, reached after the warm-up; none: by the linear rule below."""
+    base_learning_rate: Positive
+    """Peak learning rate for 256 images a step; it grows with batch_size."""
     min_learning_rate: NonNegative = 0.0
     """Learning rate at the end of the cosine."""
     warmup_epochs: NonNegative = 5.0
@@ -53,14 +57,32 @@ class OptimizationConfig(Settings):
     """Decay rates of Adam's moments."""
     clip_norm: Positive = 1.0
     """Largest gradient norm; larger gradients are scaled down to it."""
+    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Decay of an average of the weights, which is then what is judged and kept; 0: none."""
+    skip_non_finite: Annotated[int, Field(ge=0)] = 3
+    """Steps in a row that are skipped for a loss or gradient that is not finite."""
+    workers: Annotated[int, Field(ge=0)] = 1
+    """Threads that make batches ahead; their number changes no result."""
     augmentation: AugmentationConfig
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The learning rate as given, or by the linear rule from the batch size."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return self.base_learning_rate * self.batch_size / 256
 
     @model_validator(mode="after")
     def _rates(self) -> Self:
-        if self.min_learning_rate > self.learning_rate:
+        if self.min_learning_rate > self.peak_learning_rate:
             raise ValueError(
-                f"min_learning_rate {self.min_learning_rate:g} is above learning_rate "
-                f"{self.learning_rate:g}"
+                f"min_learning_rate {self.min_learning_rate:g} is above the peak learning rate "
+                f"{self.peak_learning_rate:g}"
+            )
+        if self.accumulate > self.batch_size:
+            raise ValueError(
+                f"accumulate {self.accumulate} divides a batch of {self.batch_size} into more "
+                "parts than it has images: choose at most batch_size"
             )
         return self
 
@@ -70,7 +92,7 @@ class PretrainingConfig(OptimizationConfig):
 
     epochs: PositiveInt = 400
     batch_size: PositiveInt = 64
-    learning_rate: Positive = 3e-4
+    base_learning_rate: Positive = 1.2e-3
     warmup_epochs: NonNegative = 20.0
     betas: tuple[Beta, Beta] = (0.9, 0.95)
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -78,6 +100,10 @@ class PretrainingConfig(OptimizationConfig):
     """Epochs between two reconstructions.png."""
     shares_every: PositiveInt = 50
     """Steps between two samples of the terms' gradient shares."""
+    weights: Path | None = None
+    """Weights to start from: a run, a file or folder of another library, or timm:NAME."""
+    weights_target: Literal["raw", "normalised"] = "raw"
+    """What the decoder of foreign weights predicts: pixels, or pixels normalised by patch."""
 
 
 class FinetuningConfig(OptimizationConfig):
@@ -85,7 +111,7 @@ class FinetuningConfig(OptimizationConfig):
 
     epochs: PositiveInt = 50
     batch_size: PositiveInt = 32
-    learning_rate: Positive = 1e-3
+    base_learning_rate: Positive = 8e-3
     min_learning_rate: NonNegative = 1e-6
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     augmentation: AugmentationConfig = AugmentationConfig(rotation=10.0, scale=0.1)

@@ -1,5 +1,6 @@
 """The weighted sum of the terms, and which weights hold when."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -65,6 +66,23 @@ class ObjectiveValue(NamedTuple):
 
     total: Float[Tensor, ""]
     terms: dict[str, Float[Tensor, ""]]
+
+
+def weighted_sum(
+    terms: Mapping[str, Float[Tensor, ""]], weights: Mapping[str, float]
+) -> Float[Tensor, ""]:
+    """Return the sum of the terms, each times its weight.
+
+    Args:
+        terms: Raw terms, at least one.
+        weights: A weight for every term; further ones are ignored.
+
+    Example:
+        >>> terms = {"mse": torch.tensor(3.0), "glcm": torch.tensor(5.0)}
+        >>> weighted_sum(terms, {"mse": 1.0, "glcm": 0.5, "ssim": 2.0})
+        tensor(5.5000)
+    """
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
 
 @dataclass(frozen=True)
@@ -156,8 +174,33 @@ class Objective:
         if not active:
             raise ValueError(f"at least one weight of {TERMS} must be above 0, got {weights}")
         terms = {name: self.term(name, prediction, target, mask) for name in active}
-        total = torch.stack([active[name] * value for name, value in terms.items()]).sum()
-        return ObjectiveValue(total, terms)
+        return ObjectiveValue(weighted_sum(terms, active), terms)
+
+
+def gradient_norms(
+    terms: Mapping[str, Float[Tensor, ""]], shared: Sequence[Tensor]
+) -> dict[str, float]:
+    """Return the norm of each raw term's gradient, at parameters they share.
+
+    Nothing is accumulated into ``grad``, and no weight plays a part.
+
+    Args:
+        terms: Raw terms whose graph is still alive (and is kept).
+        shared: Parameters to measure at, each reached by every term; one norm is
+            taken over all of them.
+
+    Example:
+        >>> weight = torch.tensor([1.0, 1.0], requires_grad=True)
+        >>> gradient_norms({"mse": 3 * weight[0] + 4 * weight[1]}, [weight])
+        {'mse': 5.0}
+    """
+    norms = {}
+    for name, term in terms.items():
+        gradients = torch.autograd.grad(term, shared, retain_graph=True)
+        # In float64, for the squares of small gradients vanish in float32.
+        parts = [torch.linalg.vector_norm(part, dtype=torch.float64) for part in gradients]
+        norms[name] = math.hypot(*map(float, parts))
+    return norms
 
 
 def gradient_shares(
@@ -176,10 +219,16 @@ def gradient_shares(
     References:
         .. [1] Chen et al., 2018, arXiv:1711.02257
     """
-    norms = {}
-    for name, term in value.terms.items():
-        gradients = torch.autograd.grad(term, shared, retain_graph=True)
-        squares = torch.stack([gradient.float().square().sum() for gradient in gradients])
-        norms[name] = weights[name] * float(squares.sum().sqrt())
-    total = sum(norms.values())
-    return {name: norm / total if total > 0 else 0.0 for name, norm in norms.items()}
+    return norm_shares(gradient_norms(value.terms, shared), weights)
+
+
+def norm_shares(norms: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
+    """Return each weighted norm over the sum of all.
+
+    Example:
+        >>> norm_shares({"mse": 1.0, "glcm": 3.0}, {"mse": 3.0, "glcm": 1.0})
+        {'mse': 0.5, 'glcm': 0.5}
+    """
+    weighted = {name: weights[name] * norm for name, norm in norms.items()}
+    total = sum(weighted.values())
+    return {name: norm / total if total > 0 else 0.0 for name, norm in weighted.items()}

@@ -3,7 +3,7 @@
 from glcm_mae.model.classifier import Classifier, parameter_groups
 from glcm_mae.model.encoder import Encoder, build_encoder, sincos_positions
 from glcm_mae.model.mae import MaskedAutoencoder, Reconstruction
-from glcm_mae.model.patches import patchify, random_mask, unpatchify
+from glcm_mae.model.patches import mask_from_noise, patchify, random_mask, unpatchify
 
 __all__ = [
     "Classifier",
@@ -11,6 +11,7 @@ __all__ = [
     "MaskedAutoencoder",
     "Reconstruction",
     "build_encoder",
+    "mask_from_noise",
     "parameter_groups",
     "patchify",
     "random_mask",

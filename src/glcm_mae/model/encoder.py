@@ -6,10 +6,23 @@ from typing import Any, TypeGuard, cast
 import timm
 import torch
 from jaxtyping import Float, Int
+from timm.layers.attention import Attention
+from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-__all__ = ["Block", "Encoder", "build_encoder", "initialise_linear", "sincos_positions"]
+from glcm_mae.model.patches import patchify
+
+__all__ = [
+    "Attention",
+    "Block",
+    "Encoder",
+    "build_encoder",
+    "initialise_linear",
+    "pretrained_vit",
+    "sincos_positions",
+    "use_fused_attention",
+]
 
 
 def sincos_positions(grid: tuple[int, int], width: int) -> Float[Tensor, "positions width"]:
@@ -52,6 +65,21 @@ def initialise_linear(module: nn.Module) -> None:
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def use_fused_attention(model: nn.Module, enabled: bool) -> None:
+    """Choose for every attention layer of a model between the fused kernel and plain products.
+
+    Both compute the same. On a CPU under bfloat16 autocast the gradient of the fused kernel
+    is slow; elsewhere the kernel is faster and keeps less memory.
+
+    Args:
+        model: What holds the layers; other models are left alone.
+        enabled: Whether to use ``torch.nn.functional.scaled_dot_product_attention``.
+    """
+    for module in model.modules():
+        if isinstance(module, Attention):
+            module.fused_attn = enabled  # type: ignore[misc]  # final for TorchScript only
 
 
 class Encoder(nn.Module):
@@ -127,17 +155,33 @@ class Encoder(nn.Module):
         Returns:
             The class token, then one token a visible patch, after the last norm.
         """
-        normalised = (images - self.input_mean[:, None, None]) / self.input_std[:, None, None]
         positions = cast("Tensor", self.vit.pos_embed)
-        tokens = self.vit.patch_embed(normalised) + positions[:, 1:]
-        if visible is not None:
-            tokens = tokens.gather(1, visible[..., None].expand(-1, -1, tokens.shape[2]))
+        if visible is None:
+            tokens = self.vit.patch_embed(self._normalised(images)) + positions[:, 1:]
+        else:
+            tokens = self._embed_patches(images, visible) + positions[0, 1:][visible]
         token = cast("Tensor", self.vit.cls_token)
         first = (token + positions[:, :1]).expand(tokens.shape[0], -1, -1)
         tokens = self.vit.norm_pre(torch.cat([first, tokens], dim=1))
         for block in self.vit.blocks:
             tokens = block(tokens)
         return cast("Tensor", self.vit.norm(tokens))
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return (images - self.input_mean[:, None, None]) / self.input_std[:, None, None]
+
+    def _embed_patches(
+        self,
+        images: Float[Tensor, "batch channel height width"],
+        visible: Int[Tensor, "batch seen"],
+    ) -> Float[Tensor, "batch seen embedding"]:
+        """Embed some patches by one matrix product: timm's convolution does not overlap."""
+        embedding = self.vit.patch_embed
+        patches = patchify(images, self.patch_size)
+        rows = torch.arange(len(images), device=images.device)[:, None]
+        pixels = self._normalised(patches[rows, visible]).flatten(2)
+        weight, bias = embedding.proj.weight.flatten(1), embedding.proj.bias
+        return cast("Tensor", embedding.norm(nn.functional.linear(pixels, weight, bias)))
 
 
 def build_encoder(
@@ -210,4 +254,41 @@ def _is_plain(vit: nn.Module) -> TypeGuard[VisionTransformer]:
         and vit.cls_token is not None
         and vit.pos_embed is not None
         and vit.pos_embed.shape[1] == vit.patch_embed.num_patches + 1
+        and type(vit.patch_embed) is PatchEmbed
     )
+
+
+def pretrained_vit(name: str) -> VisionTransformer:
+    """Build a plain timm ViT with timm's own weights, from its cache or the network.
+
+    Args:
+        name: Name of a model, and of its weights after a dot: ``vit_base_patch16_224.mae``.
+
+    Returns:
+        The transformer without a head; ``pretrained_cfg`` tells how images are normalised.
+
+    Raises:
+        ValueError: If timm has no such model or weights, cannot reach them, or the model is
+            no plain ViT.
+    """
+    # Names with a colon or slash would have timm read any repository or folder.
+    if ":" in name or "/" in name or not timm.is_model(name):
+        raise ValueError(
+            f"timm:{name} is not a timm model; choose for instance "
+            "timm:vit_base_patch16_224.mae"
+        )
+    try:
+        vit = timm.create_model(name, pretrained=True, num_classes=0)
+    # Caches and networks fail in as many ways as there are libraries between.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"timm:{name} cannot be had from timm's cache or the network ({reason}); connect "
+            "once, or give a file"
+        ) from error
+    if not _is_plain(vit):
+        raise ValueError(
+            f"timm:{name} is not a plain vision transformer with one class token and one "
+            "position a patch; choose for instance timm:vit_base_patch16_224.mae"
+        )
+    return vit

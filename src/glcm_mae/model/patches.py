@@ -1,7 +1,7 @@
 """Images as rows of patches, and which of them are hidden."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -100,13 +100,79 @@ def random_mask(
         >>> mask.sum(dim=1)
         tensor([12, 12])
     """
+    noise = torch.rand(batch, patches, generator=generator, device=generator.device)
+    return mask_from_noise(noise, ratio)
+
+
+def mask_from_noise(
+    noise: Float[Tensor, "batch patches"], ratio: float
+) -> Bool[Tensor, "batch patches"]:
+    """Hide the patches of lowest noise; of equal ones, the first.
+
+    Args:
+        noise: One independent random number a patch, at least two patches.
+        ratio: Share to hide, between 0 and 1.
+
+    Returns:
+        A mask, ``True`` where a patch is hidden, with exactly
+        ``hidden_count(patches, ratio)`` patches hidden in each row.
+
+    Raises:
+        ValueError: If the ratio is not between 0 and 1, or there are under two patches.
+
+    Example:
+        >>> mask_from_noise(torch.tensor([[0.3, 0.9, 0.1, 0.5]]), 0.5)
+        tensor([[ True, False,  True, False]])
+    """
+    patches = noise.shape[1]
     if not 0.0 < ratio < 1.0:
         raise ValueError(f"mask ratio must lie between 0 and 1, got {ratio}")
     if patches < 2:
         raise ValueError(f"masking needs at least two patches, got {patches}")
-    noise = torch.rand(batch, patches, generator=generator, device=generator.device)
     ranks = noise.argsort(dim=1, stable=True).argsort(dim=1)
     return ranks < hidden_count(patches, ratio)
+
+
+def visible_indices(mask: Bool[Tensor, "batch patches"]) -> Int[Tensor, "batch seen"]:
+    """Return the indices of the patches that are not hidden, in order.
+
+    It looks at the mask's values, so a mask on a GPU is waited for: made beside the
+    mask on the CPU, nothing waits.
+
+    Raises:
+        ValueError: If the rows do not hide equally many patches, or hide all.
+
+    Example:
+        >>> visible_indices(torch.tensor([[True, False, False], [False, True, False]]))
+        tensor([[1, 2],
+                [0, 2]])
+    """
+    seen = (~mask).sum(dim=1)
+    count = int(seen[0])
+    if count == 0 or not bool((seen == count).all()):
+        raise ValueError(f"every image must show equally many patches, got {seen.tolist()}")
+    return split_indices(mask, count)[0]
+
+
+def split_indices(
+    mask: Bool[Tensor, "batch patches"], seen: int
+) -> tuple[Int[Tensor, "batch seen"], Int[Tensor, "batch hidden"]]:
+    """Return the indices of the visible and of the hidden patches, each in order.
+
+    Their number is given, so that nothing has to wait for the mask's values.
+
+    Args:
+        mask: True where a patch is hidden.
+        seen: Visible patches in every row; this is not checked.
+
+    Example:
+        >>> split_indices(torch.tensor([[True, False, True], [False, True, True]]), 1)
+        (tensor([[1],
+                [0]]), tensor([[0, 2],
+                [1, 2]]))
+    """
+    order = mask.to(torch.uint8).argsort(dim=1, stable=True)
+    return order[:, :seen], order[:, seen:]
 
 
 def expand_mask(

@@ -8,8 +8,9 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from glcm_mae.assembly import save_encoder
-from glcm_mae.model import Encoder, build_encoder, sincos_positions
+from glcm_mae.assembly import ENCODER_FILE, save_autoencoder
+from glcm_mae.model import Encoder, MaskedAutoencoder, build_encoder, sincos_positions
+from glcm_mae.model.encoder import _is_plain
 
 TINY = "vit_tiny_patch16_224"
 
@@ -101,11 +102,12 @@ def test_saved_weights_are_timms_and_give_timms_features(
     encoder = built(image_size=image_size, channels=channels, options={"depth": 2}).eval()
     mean, std = torch.linspace(0.3, 0.5, channels), torch.linspace(0.1, 0.2, channels)
     encoder.set_input_statistics(mean.tolist(), std.tolist())
-    save_encoder(tmp_path / "encoder.safetensors", encoder, {})
+    model = MaskedAutoencoder(encoder, decoder_depth=1, decoder_width=32, decoder_heads=2)
+    save_autoencoder(tmp_path, model.state_dict(), model, {})
     theirs = timm.create_model(
         TINY, num_classes=0, img_size=image_size, in_chans=channels, depth=2
     ).eval()
-    theirs.load_state_dict(load_file(tmp_path / "encoder.safetensors"), strict=True)
+    theirs.load_state_dict(load_file(tmp_path / ENCODER_FILE), strict=True)
     images = torch.rand(2, channels, *image_size, generator=torch.Generator().manual_seed(0))
     by_hand = (images - mean[:, None, None]) / std[:, None, None]
     with torch.no_grad():
@@ -119,7 +121,39 @@ def test_all_patches_named_is_no_patch_named() -> None:
     images = torch.rand(2, 1, 32, 48)
     everything = torch.arange(6).expand(2, 6)
     with torch.no_grad():
-        assert torch.equal(encoder(images, everything), encoder(images))
+        torch.testing.assert_close(
+            encoder(images, everything), encoder(images), rtol=0, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("patch_size", [8, 16])
+def test_visible_patches_are_embedded_as_by_the_convolution(
+    channels: int, patch_size: int
+) -> None:
+    encoder = built(channels=channels, patch_size=patch_size)
+    proj = encoder.vit.patch_embed.proj
+    proj.bias.data.normal_()
+    encoder.set_input_statistics([0.3, 0.4, 0.5][:channels], [0.2, 0.3, 0.1][:channels])
+    images = torch.rand(2, channels, 32, 48, generator=torch.Generator().manual_seed(0))
+    visible = torch.tensor([[0, 3, 5], [1, 2, 4]])
+    given: list[torch.Tensor] = []
+    encoder.vit.blocks[0].register_forward_pre_hook(lambda _, args: given.append(args[0]))
+    encoder(images, visible)
+    encoder(images)
+    few, all_tokens = given
+    expected = torch.stack(
+        [
+            tokens[[0, *(row + 1).tolist()]]
+            for tokens, row in zip(all_tokens, visible, strict=True)
+        ]
+    )
+    torch.testing.assert_close(few, expected, rtol=0, atol=1e-5)
+    weights = torch.randn(few.shape)
+    ours = torch.autograd.grad((few * weights).sum(), [proj.weight, proj.bias])
+    theirs = torch.autograd.grad((expected * weights).sum(), [proj.weight, proj.bias])
+    for found, wanted in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_tokens_follow_their_patches() -> None:
@@ -197,6 +231,11 @@ def test_a_network_that_is_no_transformer_is_refused() -> None:
 )
 def test_transformers_with_other_tokens_are_refused(name: str) -> None:
     assert "not a plain vision transformer with one class token" in refusal(name, depth=1)
+
+
+def test_a_transformer_behind_convolutions_is_not_plain() -> None:
+    assert _is_plain(timm.create_model(TINY, num_classes=0, depth=1))
+    assert not _is_plain(timm.create_model("vit_tiny_r_s16_p8_224", num_classes=0, depth=1))
 
 
 @pytest.mark.parametrize(

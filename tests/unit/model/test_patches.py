@@ -5,8 +5,8 @@ import re
 import pytest
 import torch
 
-from glcm_mae.model import patchify, random_mask, unpatchify
-from glcm_mae.model.patches import expand_mask, hidden_count
+from glcm_mae.model import mask_from_noise, patchify, random_mask, unpatchify
+from glcm_mae.model.patches import expand_mask, hidden_count, split_indices, visible_indices
 
 
 def drawn(seed: int) -> torch.Generator:
@@ -75,6 +75,43 @@ def test_masking_leaves_the_global_state_alone() -> None:
 def test_a_ratio_that_hides_all_or_nothing_is_refused(ratio: float) -> None:
     with pytest.raises(ValueError, match=f"mask ratio must lie between 0 and 1, got {ratio}"):
         random_mask(1, 16, ratio, generator=drawn(0))
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0, float("nan")])
+def test_noise_with_a_ratio_that_hides_all_or_nothing_is_refused(ratio: float) -> None:
+    with pytest.raises(ValueError, match=f"mask ratio must lie between 0 and 1, got {ratio}"):
+        mask_from_noise(torch.rand(1, 16), ratio)
+
+
+def test_the_lowest_noise_hides() -> None:
+    noise = torch.tensor([[0.4, 0.1, 0.9, 0.2], [0.0, 0.8, 0.7, 0.9]])
+    assert mask_from_noise(noise, 0.5).int().tolist() == [[0, 1, 0, 1], [1, 0, 1, 0]]
+
+
+def test_equal_noise_hides_the_first() -> None:
+    noise = torch.full((1, 50), 0.5)
+    assert mask_from_noise(noise, 0.4)[0].nonzero()[:, 0].tolist() == list(range(20))
+
+
+def test_an_image_is_masked_by_its_own_noise_alone() -> None:
+    noise = torch.rand(5, 49, generator=drawn(3))
+    alone = torch.cat([mask_from_noise(row[None], 0.75) for row in noise])
+    assert torch.equal(mask_from_noise(noise, 0.75), alone)
+
+
+def test_a_drawn_mask_is_that_of_its_noise() -> None:
+    noise = torch.rand(3, 64, generator=drawn(7))
+    assert torch.equal(random_mask(3, 64, 0.6, generator=drawn(7)), mask_from_noise(noise, 0.6))
+
+
+def test_indices_are_split_without_a_look_at_the_mask() -> None:
+    mask = random_mask(4, 30, 0.7, generator=drawn(2))
+    seen, hidden = split_indices(mask, 9)
+    assert seen.tolist() == [(~row).nonzero()[:, 0].tolist() for row in mask]
+    assert hidden.tolist() == [row.nonzero()[:, 0].tolist() for row in mask]
+    assert torch.equal(visible_indices(mask), seen)
+    shapes = [part.shape for part in split_indices(mask.to("meta"), 9)]
+    assert shapes == [(4, 9), (4, 21)]  # on the meta device a mask has no values
 
 
 def test_one_patch_cannot_be_masked() -> None:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glcm_mae.data.batching.randomness import counted_permutation, counted_uniforms
+from glcm_mae.data.batching.randomness import (
+    Stream,
+    counted_permutation,
+    counted_uniforms,
+)
 from glcm_mae.data.batching.transforms import DRAWS, augment, augment_stored
 from glcm_mae.data.store.pixels import Pixels, white_of
 
@@ -22,10 +27,48 @@ class Batch(NamedTuple):
     Attributes:
         rows: Row of each image in the table.
         images: Images in [0, 1].
+        share: Part of the step's images that these are; 0 for one that only keeps a
+            process busy whose part is empty.
+        together: Rows of all images of the step, on all processes.
+        noise: Counted uniform numbers of each image, for its mask.
+        part: Number of the part of the step, on this process.
     """
 
     rows: NDArray[np.int64]
     images: Float[Tensor, "batch channel height width"]
+    share: float = 1.0
+    together: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+    noise: Float[Tensor, "batch draws"] = torch.empty(0, 0)
+    part: int = 0
+
+
+class Division(NamedTuple):
+    """How the images of a step are divided: over processes, and there into parts.
+
+    Attributes:
+        rank: Number of this process.
+        ranks: Number of processes.
+        parts: Parts that a process computes one after the other.
+    """
+
+    rank: int = 0
+    ranks: int = 1
+    parts: int = 1
+
+    def positions(self, part: int, count: int) -> tuple[int, int]:
+        """Return begin and end, among ``count`` images, of one part of this process.
+
+        Example:
+            >>> [Division(rank, 2, 2).positions(part, 5) for rank in (0, 1) for part in (0, 1)]
+            [(0, 2), (2, 3), (3, 4), (4, 5)]
+        """
+        pieces, piece = self.ranks * self.parts, self.rank * self.parts + part
+        # Rounded up, so that it is the last parts that are empty where images are few.
+        return -(-piece * count // pieces), -(-(piece + 1) * count // pieces)
+
+
+WHOLE = Division()
+"""One process, one part a step."""
 
 
 def to_images(
@@ -33,7 +76,9 @@ def to_images(
 ) -> Float[Tensor, "batch channel height width"]:
     """Turn stored pixels, uint8 or uint16, into float32 images in [0, 1] on a device."""
     levels = torch.from_numpy(pixels.astype(np.float32))
-    return levels.to(device).div_(white_of(pixels.dtype))
+    if device.type == "cuda":  # from pinned memory the copy waits for nothing
+        levels = levels.pin_memory()
+    return levels.to(device, non_blocking=True).div_(white_of(pixels.dtype))
 
 
 def count_batches(images: int, batch_size: int) -> int:
@@ -52,13 +97,16 @@ def training_batches(
     augmentation: Mapping[str, float],
     shuffle: bool = True,
     workers: int = 0,
+    first_step: int = 0,
+    division: Division = WHOLE,
+    draws: int = 0,
 ) -> Iterator[Batch]:
     """Yield the rows once, shuffled and augmented as seed and epoch determine.
 
     Args:
         pixels: All images of the table.
         rows: Rows to visit; a row named twice is visited twice.
-        batch_size: Images per batch.
+        batch_size: Images per step, over all processes and parts.
         seed: Seed of the run.
         epoch: Epoch, counted from 0.
         device: Where the images shall be.
@@ -66,9 +114,13 @@ def training_batches(
         shuffle: Visit the rows in random order.
         workers: Threads that make batches ahead of their use; without any, each is made
             when it is asked for. Their number changes no batch.
+        first_step: Steps of the epoch that are passed over, because they are done.
+        division: What of each step is this process's, and in how many parts.
+        draws: Counted uniform numbers an image that come along as ``noise``.
 
     Yields:
-        Batches; every row of ``rows`` occurs exactly as often as it is named.
+        Batches, ``division.parts`` a step; over all processes, every row of ``rows``
+        occurs exactly as often as it is named.
     """
     chosen = np.asarray(rows, dtype=np.int64)
     samples = _sample_numbers(chosen, len(pixels))
@@ -77,15 +129,38 @@ def training_batches(
         chosen, samples = chosen[order], samples[order]
 
     def assemble(number: int) -> Batch:
-        some = slice(number * batch_size, (number + 1) * batch_size)
-        part = chosen[some]
-        numbers = samples[some].tolist()
-        uniforms = torch.from_numpy(counted_uniforms(seed, epoch, numbers, DRAWS))
-        if device.type == "cpu":
-            return Batch(part, augment_stored(pixels[part], uniforms, **augmentation))
-        return Batch(part, augment(to_images(pixels[part], device), uniforms, **augmentation))
+        step, part = divmod(number, division.parts)
+        together = slice((first_step + step) * batch_size, (first_step + step + 1) * batch_size)
+        rows_now, samples_now = chosen[together], samples[together]
+        begin, end = division.positions(part, len(rows_now))
+        share = (end - begin) / len(rows_now)
+        some = slice(begin, end) if end > begin else slice(0, 1)
+        images = _augmented(
+            pixels, rows_now[some], samples_now[some], seed, epoch, device, augmentation
+        )
+        noise = counted_uniforms(
+            seed, epoch, samples_now[some].tolist(), draws, stream=Stream.MASK
+        )
+        return Batch(rows_now[some], images, share, rows_now, torch.from_numpy(noise), part)
 
-    yield from _ahead(assemble, count_batches(len(chosen), batch_size), workers)
+    steps = count_batches(len(chosen), batch_size) - first_step
+    yield from _ahead(assemble, steps * division.parts, workers)
+
+
+def _augmented(
+    pixels: Pixels,
+    rows: NDArray[np.int64],
+    samples: NDArray[np.int64],
+    seed: int,
+    epoch: int,
+    device: torch.device,
+    augmentation: Mapping[str, float],
+) -> Tensor:
+    numbers = counted_uniforms(seed, epoch, samples.tolist(), DRAWS)
+    uniforms = torch.from_numpy(numbers)
+    if device.type == "cpu":
+        return augment_stored(pixels[rows], uniforms, **augmentation)
+    return augment(to_images(pixels[rows], device), uniforms, **augmentation)
 
 
 def _ahead(assemble: Callable[[int], Batch], count: int, workers: int) -> Iterator[Batch]:
@@ -131,16 +206,35 @@ def plain_batches(
 
 
 def gray_statistics(
-    pixels: Pixels, rows: Sequence[int] | NDArray[np.int64]
+    pixels: Pixels,
+    rows: Sequence[int] | NDArray[np.int64],
+    *,
+    reduce: Callable[[Sequence[int]], Sequence[int]] = tuple,
 ) -> tuple[list[float], list[float]]:
-    """Return the mean and standard deviation of each channel in [0, 1] over some rows."""
-    chosen, white = np.asarray(rows, dtype=np.int64), white_of(pixels.dtype)
-    sums = np.zeros(pixels.shape[1])
-    squares = np.zeros(pixels.shape[1])
+    """Return the mean and standard deviation of each channel in [0, 1] over some rows.
+
+    Sums are taken in whole numbers, so that they do not depend on the order, nor on how
+    the rows are divided.
+
+    Args:
+        pixels: All images of the table.
+        rows: Rows to look at.
+        reduce: Adds up whole numbers over processes, when each has some of the rows.
+    """
+    chosen, channels = np.asarray(rows, dtype=np.int64), pixels.shape[1]
+    sums = [0] * (2 * channels + 1)
     for row in chosen.tolist():
-        image = pixels[row].astype(np.float64) / white
-        sums += image.mean(axis=(1, 2))
-        squares += (image**2).mean(axis=(1, 2))
-    mean = sums / len(chosen)
-    deviation = np.sqrt(np.maximum(squares / len(chosen) - mean**2, 0.0))
-    return mean.tolist(), deviation.tolist()
+        image = pixels[row].astype(np.uint64)
+        for channel in range(channels):
+            sums[channel] += int(image[channel].sum())
+            sums[channels + channel] += int((image[channel] ** 2).sum())
+    sums[-1] = len(chosen) * pixels.shape[2] * pixels.shape[3]
+    *totals, count = reduce(sums)
+    white = white_of(pixels.dtype)
+    mean = [total / count / white for total in totals[:channels]]
+    # The difference of whole numbers is exact, where that of floats would cancel.
+    spread = [
+        (square * count - total**2) / count**2 / white**2
+        for total, square in zip(totals[:channels], totals[channels:], strict=True)
+    ]
+    return mean, [sqrt(value) for value in spread]

@@ -55,7 +55,12 @@ def counted_permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 
 def counted_uniforms(
-    seed: int, epoch: int, samples: Sequence[int], draws: int
+    seed: int,
+    epoch: int,
+    samples: Sequence[int],
+    draws: int,
+    *,
+    stream: Stream = Stream.AUGMENTATION,
 ) -> NDArray[np.float32]:
     """Return uniform numbers in [0, 1) for each sample, whatever batch it is in.
 
@@ -64,6 +69,7 @@ def counted_uniforms(
         epoch: Epoch, counted from 0.
         samples: Number of each sample, unique within the epoch.
         draws: Numbers per sample.
+        stream: What they are for.
 
     Returns:
         One row a sample.
@@ -73,7 +79,7 @@ def counted_uniforms(
     counters[..., 0] = np.arange(1, blocks + 1)  # NumPy counts up before it draws
     counters[..., 1], counters[..., 2] = 0, epoch
     counters[..., 3] = np.asarray(samples, dtype=np.uint64)[:, None]
-    words = _philox(counters.reshape(-1, _WORDS), (seed, int(Stream.AUGMENTATION)))
+    words = _philox(counters.reshape(-1, _WORDS), (seed, int(stream)))
     uniforms = (words >> np.uint64(11)) * 2.0**-53  # as Generator.random does
     return uniforms.reshape(len(samples), blocks * _WORDS)[:, :draws].astype(np.float32)
 

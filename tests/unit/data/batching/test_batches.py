@@ -94,10 +94,10 @@ def test_the_last_batch_may_be_smaller() -> None:
 def test_the_batch_that_an_image_is_in_does_not_change_it() -> None:
     seen: dict[int, torch.Tensor] = {}
     for batch in batches(list(range(12)), batch_size=5):
-        seen |= {int(row): image for row, image in zip(*batch, strict=True)}
+        seen |= {int(row): image for row, image in zip(batch.rows, batch.images, strict=True)}
     for rows, size in (([3, 7, 1], 2), ([7], 1), (list(range(11, -1, -1)), 12)):
         for batch in batches(rows, batch_size=size):
-            for row, image in zip(*batch, strict=True):
+            for row, image in zip(batch.rows, batch.images, strict=True):
                 torch.testing.assert_close(image, seen[int(row)], rtol=0, atol=1e-6)
 
 

@@ -1,0 +1,154 @@
+"""One training on two processes equals that on one, is restarted when one dies, and shards."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import PRETRAIN, TINY
+
+PYTHON = [sys.executable, "-W", "error::FutureWarning"]
+
+
+def arguments(phantoms: Path, out: Path, *further: str) -> list[str]:
+    return ["pretrain", "--data.table", str(phantoms), *PRETRAIN, *further, "--out", str(out)]
+
+
+def launch(command: list[str], **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(command: list[str]) -> str:
+    process = launch(command)
+    text, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, text
+    return text
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "autoencoder.safetensors")
+
+
+def assert_close(one: Path, other: Path) -> None:
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def losses(out: Path) -> list[float]:
+    lines = (out / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def alone(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("alone") / "run"
+    run([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, out)])
+    return out
+
+
+@pytest.mark.slow
+def test_torchrun_ends_where_one_process_does(
+    phantoms: Path, alone: Path, tmp_path: Path
+) -> None:
+    torchrun = [*PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    text = run([*torchrun, "-m", "glcm_mae", *arguments(phantoms, tmp_path / "run")])
+    assert text.count("images read") == 1, "rank 0 alone tells"
+    assert text.count("encoder:") == 1
+    assert_close(alone, tmp_path / "run")
+    assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=1e-5)
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_started_again_and_nothing_changes(
+    phantoms: Path, tmp_path: Path
+) -> None:
+    longer = ["--pretraining.epochs", "30", "--devices", "2"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, whole, *longer)])
+    process = launch([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, killed, *longer)])
+    victim = wait_for_rank(process, killed, epochs=3)
+    os.kill(victim, signal.SIGKILL)
+    text, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, text
+    assert "restart 1 of 3" in text
+    assert "continuing" in text
+    for name in ("autoencoder.safetensors", "encoder.safetensors", "metrics.jsonl"):
+        assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
+
+
+def wait_for_rank(process: subprocess.Popen[str], out: Path, *, epochs: int) -> int:
+    """Return the process of rank 1, once some epochs are done."""
+    deadline = time.monotonic() + 200
+    metrics = out / "metrics.jsonl"
+    while not metrics.is_file() or len(metrics.read_text().splitlines()) < epochs:
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in map(int, children):
+        if b"RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes():
+            return child
+    raise AssertionError("rank 1 is not there")
+
+
+@pytest.mark.slow
+def test_shards_of_two_processes_are_read_by_one(
+    phantoms: Path, alone: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    sharded = ["--devices", "2", "--strategy", "fsdp"]
+    run([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, out, *sharded)])
+    assert_close(alone, out)
+    # One process goes on from the shards of the first epoch, and ends with the same weights.
+    kept = sorted((out / "checkpoints").glob("step-*"))
+    assert any(path.name.startswith("shard-") for path in kept[0].iterdir())
+    for path in kept[1:]:
+        for file in path.iterdir():
+            file.unlink()
+        path.rmdir()
+    (out / "autoencoder.safetensors").unlink()
+    text = run([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, out), "--resume"])
+    assert "after 1 epochs" in text
+    assert_close(alone, out)
+
+
+@pytest.mark.slow
+def test_finetuning_on_two_processes(phantoms: Path, tmp_path: Path) -> None:
+    def command(out: Path, *further: str) -> list[str]:
+        settings = ["--finetuning.epochs", "2", "--finetuning.batch_size", "7"]
+        start = ["finetune", "--start", "scratch", "--data.table", str(phantoms)]
+        still = ["--finetuning.drop_path", "0", "--leak-check", "off"]
+        out_ = ["--out", str(out)]
+        return [*PYTHON, "-m", "glcm_mae", *start, *TINY, *settings, *still, *further, *out_]
+
+    run(command(tmp_path / "one", "--finetuning.accumulate", "3"))
+    run(command(tmp_path / "two", "--devices", "2"))
+    first, second = (
+        load_file(tmp_path / name / "classifier.safetensors") for name in ("one", "two")
+    )
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_crossval_is_not_for_several_processes(phantoms: Path, tmp_path: Path) -> None:
+    command = ["crossval", "--data.table", str(phantoms), *PRETRAIN]
+    command += ["--out", str(tmp_path / "x")]
+    place = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+    process = launch([*PYTHON, "-m", "glcm_mae", *command], **place)
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "crossval runs its folds one after the other in one process" in text
