@@ -24,7 +24,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from glcm_mae import distributed
 from glcm_mae.distributed import (
     Ranks,
     agree,
@@ -33,6 +32,8 @@ from glcm_mae.distributed import (
     disconnect,
     exchanging,
     full_tensors,
+    group,
+    models,
     on_main,
     plain,
     ranks,
@@ -165,10 +166,10 @@ def tensors_of_gradients(strategy: Literal["ddp", "fsdp"]) -> dict[str, Tensor]:
     cases = {str(history): gradients_after(history, strategy) for history in (0, 1, 3)}
     cases["accumulated"] = accumulated(strategy)
     if strategy == "ddp":
-        settle = distributed._settle_buckets
-        distributed._settle_buckets = lambda copies: None
+        settle = models._settle_buckets
+        models._settle_buckets = lambda copies: None
         cases |= {f"unsettled{past}": gradients_after(past, "ddp") for past in (0, 1)}
-        distributed._settle_buckets = settle
+        models._settle_buckets = settle
     return {
         f"{strategy}/{case}/{name}": gradient
         for case, found in cases.items()
@@ -468,17 +469,17 @@ def test_more_ranks_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_store_of_an_earlier_group_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", free_port())
-    stale = distributed._fresh_store(Ranks(0, 2, 0), 10.0)
+    stale = group._fresh_store(Ranks(0, 2, 0), 10.0)
     assert stale.add("joined/1", 1) == 1
     found: list[Any] = []
     thread = threading.Thread(
-        target=lambda: found.append(distributed._fresh_store(Ranks(1, 2, 1), 20.0))
+        target=lambda: found.append(group._fresh_store(Ranks(1, 2, 1), 20.0))
     )
     thread.start()
     time.sleep(1.2)
     assert thread.is_alive()
     del stale
-    fresh = distributed._fresh_store(Ranks(0, 2, 0), 10.0)
+    fresh = group._fresh_store(Ranks(0, 2, 0), 10.0)
     thread.join(20)
     fresh.set("word", "new")
     assert found[0].get("word") == b"new"
@@ -487,7 +488,7 @@ def test_a_store_of_an_earlier_group_is_not_joined(monkeypatch: pytest.MonkeyPat
 def test_buckets_are_settled_with_frozen_parameters() -> None:
     model = net()
     model.head.weight.requires_grad_(False)
-    touched = distributed._EveryParameter(model)
+    touched = models._EveryParameter(model)
     torch.autograd.backward(touched())
     grads = {name for name, p in model.named_parameters() if p.grad is not None}
     assert grads == dict(model.named_parameters()).keys() - {"head.weight"}

@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 
-from glcm_mae import launching
 from glcm_mae.errors import InputError
 from glcm_mae.launching import (
     FINAL_CODES,
     Place,
     beat,
     find_place,
+    heartbeat,
     launched,
     supervise,
     supervised,
+    supervisor,
 )
 
 PRELUDE = """
@@ -84,8 +85,8 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look often, and do not wait long for causes, where the supervisor is this process."""
-    monkeypatch.setattr(launching, "POLL", 0.02)
-    monkeypatch.setattr(launching, "SETTLE", 0.3)
+    monkeypatch.setattr(supervisor, "POLL", 0.02)
+    monkeypatch.setattr(supervisor, "SETTLE", 0.3)
 
 
 def run(command: Sequence[str], **options: Any) -> int:
@@ -126,7 +127,7 @@ def test_all_ranks_run_once_and_know_their_place(
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(launching, "_cores", lambda: 7)
+    monkeypatch.setattr(supervisor, "_cores", lambda: 7)
     assert run(script(""), devices=3) == 0
     seen = [starts(out, rank) for rank in range(3)]
     assert [len(one) for one in seen] == [1, 1, 1]
@@ -187,7 +188,7 @@ def test_the_cap_returns_the_code_of_the_failure(
 def test_final_codes_are_returned_and_not_tried_again(
     code: int, script: Script, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "SETTLE", 20.0)
+    monkeypatch.setattr(supervisor, "SETTLE", 20.0)
     # The one that loses its peer ends first, and with another code.
     command = script(
         f"if rank == 1: time.sleep(0.4); sys.exit({code})\n"
@@ -258,7 +259,7 @@ def test_the_watchdog_restarts_a_group_that_hangs(
 def test_the_watchdog_waits_longer_for_the_first_beat(
     limit: float, code: int, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "FIRST_BEAT", limit)
+    monkeypatch.setattr(supervisor, "FIRST_BEAT", limit)
     assert run(script("time.sleep(1.5)"), watchdog=0.01, restarts=0) == code
 
 
@@ -349,9 +350,9 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
     os.set_blocking(ours, False)
     os.set_blocking(theirs, False)
     monkeypatch.setenv("GLCM_MAE_HEARTBEAT", f"{theirs}:{os.fstat(theirs).st_ino}")
-    launching._heartbeat.cache_clear()
+    heartbeat._heartbeat.cache_clear()
     yield ours, theirs
-    launching._heartbeat.cache_clear()
+    heartbeat._heartbeat.cache_clear()
     for end in (ours, theirs):
         try:
             os.close(end)
@@ -387,7 +388,7 @@ def test_a_child_of_a_rank_does_not_beat(
         monkeypatch.setenv("GLCM_MAE_HEARTBEAT", f"{file.fileno()}:{inode}")
         assert not supervised()
         beat()
-    launching._heartbeat.cache_clear()
+    heartbeat._heartbeat.cache_clear()
     monkeypatch.setenv("GLCM_MAE_HEARTBEAT", f"{2**20}:1")
     beat()
     assert path.read_text() == ""
@@ -396,7 +397,7 @@ def test_a_child_of_a_rank_does_not_beat(
 def test_alone_nothing_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("GLCM_MAE_HEARTBEAT", raising=False)
-    launching._heartbeat.cache_clear()
+    heartbeat._heartbeat.cache_clear()
     beat()
     assert not launched()
     assert not supervised()
@@ -518,7 +519,7 @@ def test_a_command_that_cannot_start_leaves_nothing(out: Path) -> None:
 
 def test_free_ports_are_free() -> None:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", launching._free_port()))
+        listener.bind(("127.0.0.1", supervisor._free_port()))
 
 
 def test_the_supervisor_imports_no_torch() -> None:
