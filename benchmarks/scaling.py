@@ -60,15 +60,12 @@ def measure(point: dict[str, Any], options: argparse.Namespace) -> dict[str, flo
     from glcm_mae.model.mae import visible_indices
     from glcm_mae.performance import (
         flops_per_image,
-        keep_freed_memory,
         matrix_peak,
         peak_memory,
     )
 
     torch.set_num_threads(options.threads)
     device, side = torch.device(options.device), point["size"]
-    if device.type == "cpu":
-        keep_freed_memory()
     encoder = build_encoder(
         MODELS[point["model"]], image_size=(side, side), patch_size=16, channels=1
     )

@@ -244,7 +244,7 @@ class Child:
         for key in ("batch", "threads", "device", "precision", "warmup"):
             arguments += [f"--{key}", str(getattr(options, key))]
         arguments += ["--compile"] if options.compile else []
-        arguments += [] if options.keep else ["--no-keep"]
+        arguments += ["--keep"] if options.keep else []
         threads = str(options.threads)
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         self.process = subprocess.Popen(
@@ -410,9 +410,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--compile", action="store_true", help="torch.compile for all")
-    parser.add_argument(
-        "--no-keep", dest="keep", action="store_false", help="ours gives memory back"
-    )
+    parser.add_argument("--keep", action="store_true", help="ours keeps freed memory")
     parser.add_argument("--only", help="names of systems, with semicolons between")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--serve", help=argparse.SUPPRESS)

@@ -17,7 +17,7 @@ from glcm_mae.data.batching.batches import Batch, gray_statistics, plain_batches
 from glcm_mae.data.batching.randomness import Stream, counted_seed
 from glcm_mae.data.folds.assignments import format_assignment
 from glcm_mae.data.store.pixels import Pixels
-from glcm_mae.devices import autocast, choose_device
+from glcm_mae.devices import autocast, be_deterministic, choose_device
 from glcm_mae.distributed import connect, full_tensors, on_main, set_weights
 from glcm_mae.division import keep_together
 from glcm_mae.evaluation import (
@@ -75,6 +75,8 @@ def finetune(
         DivergenceError: If the loss or the gradient stays not finite.
         StoppedError: If a signal asked to stop; the state is saved.
     """
+    if config.deterministic:
+        be_deterministic()
     device = choose_device(config.device)
     connect(device.type)
     check_run_folder(config, config.out, resume=resume)

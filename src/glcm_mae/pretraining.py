@@ -25,7 +25,7 @@ from glcm_mae.data.batching.batches import Batch, gray_statistics, plain_batches
 from glcm_mae.data.batching.randomness import Stream, counted_generator
 from glcm_mae.data.folds.assignments import training_rows
 from glcm_mae.data.store.pixels import Pixels
-from glcm_mae.devices import autocast, choose_device, precision_on
+from glcm_mae.devices import autocast, be_deterministic, choose_device, precision_on
 from glcm_mae.distributed import (
     connect,
     full_tensors,
@@ -89,6 +89,8 @@ def pretrain(
             checkpoint is kept, and the step for ``glcm-mae replay``.
         StoppedError: If a signal asked to stop; the state is saved.
     """
+    if config.deterministic:
+        be_deterministic()
     device = choose_device(config.device)
     connect(device.type)
     check_run_folder(config, config.out, resume=resume)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
 
 from glcm_mae.assembly import IMAGES_FILE
 from glcm_mae.config import PretrainConfig, ReplayConfig
@@ -143,7 +144,7 @@ def _whole_step(task: Pretraining, facts: Mapping[str, Any]) -> dict[str, float]
             value = task.loss(task.model, batch._replace(part=1), _moment(facts))
             torch.autograd.backward(value.total * batch.share)
             for name, number in {"loss": value.total, **value.numbers}.items():
-                share = float(number) * batch.share if batch.share else 0.0
+                share = _plain(number) * batch.share if batch.share else 0.0
                 sums[-1][name] = sums[-1].get(name, 0.0) + share
     norm = torch.nn.utils.clip_grad_norm_(task.model.parameters(), float("inf"))
     numbers = {name: sum(own[name] for own in sums) for name in sums[0]}
@@ -185,7 +186,11 @@ def _images(task: Pretraining, facts: Mapping[str, Any]) -> Iterator[Batch]:
 def _terms(task: Pretraining, batch: Batch, facts: Mapping[str, Any]) -> dict[str, float]:
     with torch.no_grad():
         value = task.judge(task.model, batch, facts["epoch"])
-    return {"loss": float(value.total), **{k: float(v) for k, v in value.terms.items()}}
+    return {k: _plain(v) for k, v in {"loss": value.total, **value.terms}.items()}
+
+
+def _plain(number: Tensor | float) -> float:
+    return float(torch.as_tensor(number).detach())
 
 
 def _format(names: Sequence[str], values: Sequence[Mapping[str, float]]) -> str:

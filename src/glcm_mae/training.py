@@ -24,7 +24,7 @@ from glcm_mae.config import OptimizationConfig, StageConfig
 from glcm_mae.data.batching.batches import Batch, Division, count_batches, training_batches
 from glcm_mae.data.batching.randomness import Stream, counted_seed
 from glcm_mae.data.store.pixels import Pixels
-from glcm_mae.devices import choose_device, loss_scaler, should_compile
+from glcm_mae.devices import choose_device, loss_scaler, precision_on, should_compile
 from glcm_mae.distributed import (
     exchanging,
     full_tensors,
@@ -36,6 +36,7 @@ from glcm_mae.distributed import (
 )
 from glcm_mae.errors import DivergenceError, StoppedError
 from glcm_mae.launching import beat
+from glcm_mae.model.encoder import use_fused_attention
 from glcm_mae.optimization import (
     WeightAverage,
     allocate_moments,
@@ -215,6 +216,11 @@ class Training:
     ) -> None:
         self.task, self.config, self.settings, self.run = task, config, settings, run
         self.device = choose_device(config.device)
+        if (
+            self.device.type == "cpu"
+            and precision_on(self.device, config.precision) == "bfloat16"
+        ):
+            use_fused_attention(task.model, False)  # whose gradient is slow there
         self.flops = flops_per_image(task.model, *task.sample_input(self._one_image()))
         if should_compile(self.device, config.compile):
             task.model.compile()

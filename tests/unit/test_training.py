@@ -93,7 +93,12 @@ def assert_same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
 
 
 def training(
-    out: Path, task: Toy, *, resume: bool = False, saving: Mapping[str, Any] = {}, **changes: Any
+    out: Path,
+    task: Toy,
+    *,
+    resume: bool = False,
+    saving: Mapping[str, Any] = {},
+    **changes: Any,
 ) -> Training:
     settings = {"epochs": 3, "batch_size": BATCH, "warmup_epochs": 1, "workers": 0} | changes
     config = PretrainConfig(
@@ -160,7 +165,9 @@ def test_parts_add_up_to_the_step(tmp_path: Path, accumulate: int) -> None:
     train(tmp_path / "parts", parts, accumulate=accumulate)
     for name, value in one.model.state_dict().items():
         torch.testing.assert_close(parts.model.state_dict()[name], value, rtol=0, atol=1e-6)
-    for first, second in zip(metrics(tmp_path / "one"), metrics(tmp_path / "parts"), strict=True):
+    for first, second in zip(
+        metrics(tmp_path / "one"), metrics(tmp_path / "parts"), strict=True
+    ):
         assert first.keys() == second.keys()
         assert second == pytest.approx(first, rel=1e-5)
 
@@ -169,7 +176,7 @@ def test_an_epoch_logs_the_mean_over_its_steps(tmp_path: Path) -> None:
     seen: list[float] = []
 
     def listen(toy: Toy, batch: Batch, moment: Moment, total: Tensor) -> Tensor:
-        seen.append(float(total))
+        seen.append(float(total.detach()))
         return total
 
     train(tmp_path / "run", Toy(spoil=listen), epochs=2)
@@ -194,9 +201,7 @@ def test_the_rate_follows_the_batch_unless_it_is_given(tmp_path: Path) -> None:
     assert given == 0.003
 
 
-def test_what_is_judged_is_the_average(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_judged_is_the_average(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task, trail = Toy(), []
     monkeypatch.setattr(
         "glcm_mae.training.beat", lambda: trail.append(copied(task.model.state_dict()))
@@ -287,7 +292,11 @@ def test_a_step_that_is_not_finite_leaves_no_trace(
     for before in (3, 5):
         for name in ("model/1.weight", "optimizer/exp_avg/1.weight", "ema/1.weight"):
             assert not torch.equal(states[before][name], states[before + 1][name])
-    assert [line.get("skipped_steps") for line in metrics(tmp_path / "run")] == [None, 1.0, None]
+    assert [line.get("skipped_steps") for line in metrics(tmp_path / "run")] == [
+        None,
+        1.0,
+        None,
+    ]
     told = [line for line in capfd.readouterr().err.splitlines() if "skipped" in line]
     assert len(told) == 1
     assert told[0].startswith(f"{bad} not finite at epoch 1, step 1: the step is skipped")
@@ -395,7 +404,7 @@ def test_a_gradient_that_overflows_at_scale_one_is_a_fault(tmp_path: Path) -> No
     made = training(tmp_path / "run", task, skip_non_finite=0)
     made.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
     task.model[1].weight.register_hook(lambda gradient: gradient * float("inf"))
-    with pytest.raises(DivergenceError, match="^gradient_norm not finite at epoch 0, step 2"):
+    with pytest.raises(DivergenceError, match=r"^gradient_norm not finite at epoch 0, step 2"):
         made.train(resume=False)
 
 
@@ -562,9 +571,7 @@ def test_nothing_global_that_is_random_plays_a_part(
     assert ending(tmp_path / "run") == whole
 
 
-def test_speed_stands_apart_from_the_metrics(
-    tmp_path: Path, whole: dict[str, bytes]
-) -> None:
+def test_speed_stands_apart_from_the_metrics(tmp_path: Path, whole: dict[str, bytes]) -> None:
     train(tmp_path / "run", Toy(dropout=0.3), workers=3, **RICH)
     assert ending(tmp_path / "run") == whole
     lines = (tmp_path / "run" / "speed.jsonl").read_text().splitlines()

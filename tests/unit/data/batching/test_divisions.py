@@ -1,6 +1,6 @@
 """A step divided over processes and parts is the step that is not divided."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glcm_mae.data.batching.batches import (
+    WHOLE,
     Batch,
     Division,
     count_batches,
@@ -24,7 +25,7 @@ def batches(
     images: int,
     batch_size: int,
     *,
-    division: Division = Division(),
+    division: Division = WHOLE,
     first_step: int = 0,
     workers: int = 0,
     epoch: int = 2,
@@ -66,7 +67,7 @@ def test_pieces_lie_end_to_end(count: int, ranks: int, parts: int) -> None:
     ]
     assert pieces[0][0] == 0
     assert pieces[-1][1] == count
-    assert all(end == begin for (_, end), (begin, _) in zip(pieces, pieces[1:], strict=False))
+    assert all(end == begin for (_, end), (begin, _) in pairwise(pieces))
     sizes = [end - begin for begin, end in pieces]
     assert max(sizes) - min(sizes) <= 1
     assert min(sizes) >= 0
