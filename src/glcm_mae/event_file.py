@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from glcm_mae.files import unwritable
+
 
 class EventFile:
     """Writes scalars for TensorBoard.
@@ -28,7 +30,10 @@ class EventFile:
     def __init__(self, folder: Path, *, first_step: int) -> None:
         from tensorboard.compat.proto.event_pb2 import SessionLog
 
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
         self._path = folder / f"events.out.tfevents.{time.time_ns()}"
         self._write(file_version="brain.Event:2")
         self._write(step=first_step, session_log=SessionLog(status=SessionLog.START))
@@ -38,8 +43,11 @@ class EventFile:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         event = Event(wall_time=time.time(), **content)
-        with self._path.open("ab") as file:  # a run may end at any time
-            RecordWriter(file).write(event.SerializeToString())
+        try:
+            with self._path.open("ab") as file:  # a run may end at any time
+                RecordWriter(file).write(event.SerializeToString())
+        except OSError as error:
+            raise unwritable(self._path, error) from error
 
     def add(self, values: Mapping[str, float], *, step: int) -> None:
         """Write the numbers of one step."""

@@ -123,8 +123,8 @@ class Finetuning:
     device: torch.device
     model: Classifier
     class_weights: Tensor
+    best: dict[str, Tensor]
     title: str = "fine-tuning"
-    best: dict[str, Tensor] = field(default_factory=dict)
     best_facts: dict[str, Any] = field(default_factory=dict)
     section: str = "finetuning"
     draws: int = 0
@@ -161,6 +161,7 @@ class Finetuning:
             device=device,
             model=model.to(device),
             class_weights=weights,
+            best={name: value.clone() for name, value in model.state_dict().items()},
             title=title,
         )
 
@@ -231,7 +232,7 @@ class Finetuning:
         chosen = {"loss": -loss, **scores}[self.config.finetuning.select_by]
         # Few images leave many ties; the loss decides them.
         rank = [float(np.nan_to_num(chosen, nan=-1.0)), -loss]
-        if not self.best or rank > self.best_facts["rank"]:
+        if not self.best_facts or rank > self.best_facts["rank"]:
             weights = full_tensors(self.model.state_dict())
             self.best = {name: value.clone() for name, value in weights.items()}
             self.best_facts = {"rank": rank, "epoch": epoch}

@@ -18,8 +18,9 @@ from glcm_mae.launching.heartbeat import HEARTBEAT
 from glcm_mae.launching.place import Place, find_place
 from glcm_mae.progress import say
 
-FINAL_CODES = (2, 3)
-"""Exit codes that another attempt would only repeat: bad input, and diverged."""
+_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+FINAL_CODES = (2, 3, *(128 + int(sign) for sign in _FORWARDED))
+"""Exit codes after which nothing is started anew: bad input, diverged, stopped and saved."""
 FIRST_BEAT = 1800.0
 """Seconds before the first step, in which all images may have to be read."""
 POLL = 0.1
@@ -29,7 +30,6 @@ SETTLE = 1.0
 LONGEST_BACK_OFF = 30.0
 TOLD_LINES = 12
 """Lines of a failed rank's output that are shown."""
-_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 def supervise(
