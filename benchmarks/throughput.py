@@ -55,10 +55,7 @@ def ours(channels: int, options: argparse.Namespace) -> tuple[Any, Callable[[Any
     from glcm_mae.model import MaskedAutoencoder, build_encoder, mask_from_noise
     from glcm_mae.model.encoder import use_fused_attention
     from glcm_mae.model.mae import visible_indices
-    from glcm_mae.performance import keep_freed_memory
 
-    if options.device == "cpu" and options.keep:
-        keep_freed_memory()
     encoder = build_encoder(
         "vit_base_patch16_224", image_size=(SIZE, SIZE), patch_size=PATCH, channels=channels
     )
@@ -244,7 +241,6 @@ class Child:
         for key in ("batch", "threads", "device", "precision", "warmup"):
             arguments += [f"--{key}", str(getattr(options, key))]
         arguments += ["--compile"] if options.compile else []
-        arguments += ["--keep"] if options.keep else []
         threads = str(options.threads)
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         self.process = subprocess.Popen(
@@ -297,7 +293,7 @@ def about(options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
             packages[package] = version(package)
         except PackageNotFoundError:
             continue
-    keys = ("batch", "threads", "device", "precision", "compile", "steps", "keep")
+    keys = ("batch", "threads", "device", "precision", "compile", "steps")
     return {
         "command": "python benchmarks/throughput.py",
         **{key: getattr(options, key) for key in keys},
@@ -410,7 +406,6 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--compile", action="store_true", help="torch.compile for all")
-    parser.add_argument("--keep", action="store_true", help="ours keeps freed memory")
     parser.add_argument("--only", help="names of systems, with semicolons between")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--serve", help=argparse.SUPPRESS)

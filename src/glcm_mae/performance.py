@@ -1,8 +1,6 @@
 """What a step costs: floating-point operations, the machine's peak, memory."""
 
-import ctypes
 import functools
-import platform
 import resource
 import sys
 import time
@@ -14,7 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
 MATRIX_SECONDS = 0.5
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 
 
 def flops_per_image(model: nn.Module, *inputs: Tensor, backward: bool = True) -> int:
@@ -97,20 +94,3 @@ def peak_memory(device: torch.device) -> int:
     # Second choice: on Linux it begins with the size of the process that started this one.
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size if sys.platform == "darwin" else size * 1024
-
-
-def keep_freed_memory() -> bool:
-    """Have this process keep the memory it frees, instead of asking for it anew each step.
-
-    glibc hands large blocks back to the system when they are freed; a training step then
-    takes them again, and the system clears every page at its first touch. Kept blocks
-    cost no such time. The process holds its peak until it ends.
-
-    Returns:
-        Whether it was possible: with glibc only.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    library = ctypes.CDLL(None)
-    mapped = library.mallopt(M_MMAP_THRESHOLD, 1 << 30)
-    return bool(mapped and library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1))

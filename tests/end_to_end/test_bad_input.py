@@ -239,9 +239,9 @@ def test_weights_that_do_not_fit(glcm_mae: Command, phantoms: Path, tmp_path: Pa
     assert glcm_mae("pretrain", "--data.table", phantoms, *PRETRAIN, "--out", out)[0] == 0
     tune = ["finetune", "--data.table", phantoms, *FINETUNE]
     text = refused(
-        glcm_mae, *tune, "--weights", out, "--model.image_size", "64", "--out", tmp_path / "a"
+        glcm_mae, *tune, "--weights", out, "--model.patch_size", "4", "--out", tmp_path / "a"
     )
-    other = f"{out}: was trained with other settings: model.image_size [32, 32] (here"
+    other = f"{out}: was trained with other settings: model.patch_size 8 (here 4)"
     assert text.startswith(other)
     encoder = out / "encoder.safetensors"
     encoder.write_bytes(encoder.read_bytes()[:-100])

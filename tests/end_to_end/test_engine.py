@@ -58,6 +58,7 @@ def assert_close(one: Path, other: Path, name: str, ignored: str = "share/") -> 
         assert {key: parted[key] for key in kept} == pytest.approx(kept, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_pretraining_in_parts(glcm_mae: Command, ragged: Path, tmp_path: Path) -> None:
     # In float32, for autocast rounds sums of parts otherwise.
     exact = ("--precision", "float32")

@@ -16,7 +16,7 @@ from tiny import FINETUNE, PRETRAIN, Command
 from glcm_mae.data.batching.batches import Batch
 from glcm_mae.training import LossValue, Moment
 
-EPOCHS = 40
+EPOCHS = 16
 
 
 def command(phantoms: Path, out: Path) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import PRETRAIN, TINY
+from tiny import PRETRAIN, TINY, Command
 
 PYTHON = [sys.executable, "-W", "error::FutureWarning"]
 
@@ -144,11 +144,12 @@ def test_finetuning_on_two_processes(phantoms: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(value, second[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_crossval_is_not_for_several_processes(phantoms: Path, tmp_path: Path) -> None:
-    command = ["crossval", "--data.table", str(phantoms), *PRETRAIN]
-    command += ["--out", str(tmp_path / "x")]
-    place = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
-    process = launch([*PYTHON, "-m", "glcm_mae", *command], **place)
-    text, _ = process.communicate(timeout=120)
-    assert process.returncode == 2
-    assert "crossval runs its folds one after the other in one process" in text
+def test_crossval_is_not_for_several_processes(
+    glcm_mae: Command, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    table = ["crossval", "--data.table", phantoms, *PRETRAIN]
+    code, _, err = glcm_mae(*table, "--out", tmp_path / "run")
+    assert code == 2
+    assert "crossval runs its folds one after the other in one process" in err

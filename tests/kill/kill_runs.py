@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -271,13 +271,55 @@ def reference(ranks: int, images: Path, home: Path) -> dict[str, Any]:
     return {"digest": digest(out), "seconds": time.monotonic() - began}
 
 
-def warm(action: Callable[[], object]) -> None:
-    """Do something once in a child, so that what it compiles is kept on disk."""
-    child = os.fork()
-    if not child:
-        action()
-        os._exit(0)
-    os.waitpid(child, 0)
+def warm() -> None:
+    """Do once what every child would do: its imports, and measuring the machine."""
+    import io
+
+    import torch
+    from matplotlib.figure import Figure
+
+    from glcm_mae.performance import matrix_peak
+    from glcm_mae.texture import Offset, glcm_distance
+
+    matrix_peak(torch.device("cpu"), torch.float32)
+    patches = torch.rand(1, 8, 8, requires_grad=True)
+    glcm_distance(
+        patches, torch.rand(1, 8, 8), levels=32, bandwidth=0.5, offsets=[Offset(0, 1)]
+    ).backward()
+    Figure().subplots().figure.savefig(io.BytesIO())
+
+
+def in_jobs(
+    options: argparse.Namespace, images: Path, home: Path, references: dict[int, Any]
+) -> list[dict[str, Any]]:
+    """Share the runs out over processes; return their results in order."""
+    children = []
+    for job in range(options.jobs):
+        child = os.fork()
+        if not child:
+            _one_job(job, options, images, home, references)
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    lines = [
+        line for path in home.glob("job-*.jsonl") for line in path.read_text().splitlines()
+    ]
+    return sorted(map(json.loads, lines), key=lambda result: result["run"])
+
+
+def _one_job(
+    job: int, options: argparse.Namespace, images: Path, home: Path, references: dict[int, Any]
+) -> None:
+    for number in range(job, options.runs, options.jobs):
+        rng = random.Random(f"{options.seed} {number}")  # the same run in any number of jobs
+        result = one_run(number, rng, images, home, references)
+        with (home / f"job-{job}.jsonl").open("a") as file:
+            file.write(json.dumps(result) + "\n")
+        if not result["ok"]:
+            print(f"FAILED: {result} (kept in {home})", flush=True)
+        if number % 20 < options.jobs:
+            print(f"run {number} done", flush=True)
 
 
 def main() -> None:
@@ -285,6 +327,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -298,18 +341,10 @@ def main() -> None:
     torch.set_num_threads(1)
     home = Path(tempfile.mkdtemp(prefix="glcm-mae-kills-"))
     os.environ["GLCM_MAE_CACHE"] = str(home / "cache")
+    warm()
     images = write_phantoms(home / "images", count=28, size=32, seed=0, labelled=False)
     references = {ranks: reference(ranks, images, home) for ranks in (1, 2)}
-    rng = random.Random(options.seed)
-    results = []
-    for number in range(options.runs):
-        results.append(one_run(number, rng, images, home, references))
-        if not results[-1]["ok"]:
-            print(f"FAILED: {results[-1]} (kept in {home})", flush=True)
-        if (number + 1) % 10 == 0:
-            print(
-                f"{number + 1} runs, {sum(r['ok'] for r in results)} as undisturbed", flush=True
-            )
+    results = in_jobs(options, images, home, references)
     summary = summarise(results, options)
     print(json.dumps(summary, indent=1))
     if options.out:

@@ -1,6 +1,7 @@
 """Laws of tables, for any manifest, any grouping and any rows that are kept."""
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,9 @@ def test_what_a_manifest_says_is_what_the_table_tells(
         whole = {path for path, frame in pairs if not frame}
         one_class = len({row[1] for row in found}) == 1
         odd_pattern = bool(pattern) and not all(row[2].strip() for row in found)
-        assert len(set(names)) < len(names) or cut & whole or one_class or odd_pattern
+        unmatched = bool(pattern) and not any(re.search(pattern, path) for path, _ in pairs)
+        twice = len(set(names)) < len(names)
+        assert twice or cut & whole or one_class or odd_pattern or unmatched
         return
     assert len(set(table.names)) == len(table) == len(found)
     assert table.names == tuple(map(table.name, range(len(table))))

@@ -1,7 +1,6 @@
 """Operations against counts by hand, the peak, and the memory of fresh processes."""
 
 import json
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -85,7 +84,7 @@ def test_the_peak_is_measured_once_for_each_type() -> None:
 def in_a_fresh_process(lines: str) -> list[float]:
     start = (
         "import json, torch\n"
-        "from glcm_mae.performance import keep_freed_memory, peak_memory\n"
+        "from glcm_mae.performance import peak_memory\n"
         "cpu = torch.device('cpu')\n"
     )
     done = subprocess.run(
@@ -118,22 +117,3 @@ def test_without_the_kernels_word_the_largest_size_is_asked_for(
     assert asked > known - (16 << 20)  # bytes; it may begin with the size of a parent
     monkeypatch.setattr(sys, "platform", "darwin")
     assert peak_memory(CPU) == asked // 1024  # there it comes in bytes
-
-
-def test_memory_that_is_kept_is_not_cleared_again() -> None:
-    if platform.libc_ver()[0] != "glibc":
-        pytest.skip("needs glibc")
-    count = (
-        "import resource\n"
-        "def faults():\n"
-        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "    for _ in range(20):\n"
-        "        torch.ones(64 << 20, dtype=torch.uint8)\n"
-        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
-        "first = faults()\n"
-        "keep_freed_memory()\n"
-        "faults()\n"
-        "print(json.dumps([first, faults()]))\n"
-    )
-    given_back, kept = in_a_fresh_process(count)
-    assert kept < given_back / 10

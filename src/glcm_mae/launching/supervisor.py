@@ -16,7 +16,6 @@ from typing import IO
 
 from glcm_mae.launching.heartbeat import HEARTBEAT
 from glcm_mae.launching.place import Place, find_place
-from glcm_mae.progress import say
 
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 FINAL_CODES = (2, 3, *(128 + int(sign) for sign in _FORWARDED))
@@ -77,9 +76,9 @@ def supervise(
             if failure is None or failure.code in FINAL_CODES or received.first:
                 return failure.code if failure else 0
             if attempt == restarts:
-                say(f"{failure}; given up after {restarts} restarts")
+                _say(f"{failure}; given up after {restarts} restarts")
                 return failure.code
-            say(f"{failure}; all ranks start anew (restart {attempt + 1} of {restarts})")
+            _say(f"{failure}; all ranks start anew (restart {attempt + 1} of {restarts})")
             received.wait(min(back_off * 2**attempt, LONGEST_BACK_OFF))
             if received.first:
                 return 128 + received.first
@@ -170,7 +169,7 @@ class _Rank:
         # Not by seek: the rank writes at the position that is shared with it.
         text = os.pread(self.log.fileno(), 16384, max(0, size - 16384)).decode(errors="replace")
         for line in text.splitlines()[-TOLD_LINES:]:
-            say(f"rank {self.number} | {line}")
+            _say(f"rank {self.number} | {line}")
 
 
 class _Group:
@@ -266,6 +265,12 @@ class _Group:
                 # Each leads a session of its own, whose number is its own.
                 os.killpg(rank.process.pid, signal.SIGKILL)
                 rank.process.wait()
+
+
+def _say(text: str) -> None:
+    from glcm_mae.progress import say  # rich, which help does without
+
+    say(text)
 
 
 def _blame(code: int) -> int:

@@ -174,6 +174,7 @@ def test_with_indices_no_value_decides_a_shape() -> None:
         model(*given[:2])
 
 
+@pytest.mark.slow
 def test_the_graph_compiles_whole() -> None:
     # In a process of its own, for the shape checks of the tests do not compile.
     script = """
