@@ -80,6 +80,8 @@ def append_line(path: Path, line: str) -> None:
     try:
         with path.open("ab") as file:
             file.write(f"{line}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())  # a checkpoint that knows of it may outlive the power
     except OSError as error:
         raise unwritable(path, error) from error
 

@@ -470,7 +470,8 @@ def test_a_signal_to_one_of_two_processes_stops_both(
 ON_TWO = """
 import hashlib, os, sys
 import torch
-from glcm_mae import cli, training
+from glcm_mae import cli
+from glcm_mae.training import loop
 from glcm_mae.losses import objective
 
 poisoned = set(map(int, sys.argv[1].split(",")))
@@ -485,7 +486,7 @@ def masked_mse(*arguments, **keywords):
 
 objective.masked_mse = masked_mse
 hashes = []
-beat = training.beat
+beat = loop.beat
 
 def note():
     digest = hashlib.sha256()
@@ -495,14 +496,14 @@ def note():
     beat()
 
 seen = []
-train = training.Training.train
+train = loop.Training.train
 
 def watched(self, **keywords):
     seen.append(self)
     return train(self, **keywords)
 
-training.beat = note
-training.Training.train = watched
+loop.beat = note
+loop.Training.train = watched
 code = 0
 try:
     cli.main(sys.argv[4:])

@@ -204,7 +204,7 @@ def test_the_rate_follows_the_batch_unless_it_is_given(tmp_path: Path) -> None:
 def test_what_is_judged_is_the_average(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task, trail = Toy(), []
     monkeypatch.setattr(
-        "glcm_mae.training.beat", lambda: trail.append(copied(task.model.state_dict()))
+        "glcm_mae.training.loop.beat", lambda: trail.append(copied(task.model.state_dict()))
     )
     made = training(tmp_path / "run", task, ema=0.8)
     average = {k: v.double() for k, v in task.model.state_dict().items()}
@@ -284,7 +284,7 @@ def test_a_step_that_is_not_finite_leaves_no_trace(
     made = training(tmp_path / "run", task, **RICH)
     states: list[dict[str, Tensor]] = []
     monkeypatch.setattr(
-        "glcm_mae.training.beat", lambda: states.append(copied(made._tensors()))
+        "glcm_mae.training.loop.beat", lambda: states.append(copied(made._tensors()))
     )
     made.train(resume=False)
     assert {"model", "optimizer", "ema"} == {name.partition("/")[0] for name in states[0]}

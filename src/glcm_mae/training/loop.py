@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from glcm_mae.checkpoints import Checkpoints
 from glcm_mae.config import OptimizationConfig, StageConfig
 from glcm_mae.data.batching.batches import Batch, Division, count_batches, training_batches
 from glcm_mae.data.batching.randomness import Stream, counted_seed
-from glcm_mae.data.store.pixels import Pixels
 from glcm_mae.devices import choose_device, loss_scaler, precision_on, should_compile
 from glcm_mae.distributed import (
     exchanging,
@@ -50,122 +49,10 @@ from glcm_mae.progress import Meter, say
 from glcm_mae.runs import Run
 from glcm_mae.signals import STOPPING, StopSignals
 from glcm_mae.tensor_file import write_tensor_file
+from glcm_mae.training.task import Moment, Task
 
 SKIPPED = "skipped_steps"
 """Among the numbers of an epoch: the steps that were not finite."""
-
-
-class Moment(NamedTuple):
-    """A step of a training.
-
-    Attributes:
-        epoch: Epoch, counted from 0.
-        step: Step within it, counted from 0.
-        steps: Steps of an epoch.
-    """
-
-    epoch: int
-    step: int
-    steps: int
-
-    @property
-    def number(self) -> int:
-        """The step's number since the beginning."""
-        return self.epoch * self.steps + self.step
-
-
-class LossValue(NamedTuple):
-    """What a stage says of one part of a step.
-
-    Attributes:
-        total: To be minimised; the mean over the part's images.
-        numbers: What is logged of it, each a mean over the part's images.
-    """
-
-    total: Tensor
-    numbers: Mapping[str, Tensor | float]
-
-
-class Verdict(NamedTuple):
-    """What a stage says of an epoch.
-
-    Attributes:
-        numbers: To be logged.
-        rank: How good the weights are, for keeping the best; higher is better.
-    """
-
-    numbers: Mapping[str, float]
-    rank: Sequence[float]
-
-
-class Task(Protocol):
-    """What a stage brings to the loop."""
-
-    section: str
-    """Section of the settings, for messages."""
-    title: str
-    """What the progress bar calls it."""
-
-    @property
-    def model(self) -> nn.Module:
-        """What is trained."""
-        ...
-
-    @property
-    def blocks(self) -> Sequence[nn.Module]:
-        """The parts by which the weights are divided over processes."""
-        ...
-
-    @property
-    def pixels(self) -> Pixels:
-        """All images of the table."""
-        ...
-
-    @property
-    def layer_decay(self) -> float:
-        """Factor by which the learning rate falls from a layer to the one below."""
-        ...
-
-    @property
-    def draws(self) -> int:
-        """Counted numbers that an image needs beyond augmentation."""
-        ...
-
-    def rows(self, epoch: int) -> NDArray[np.int64]:
-        """Return the rows that an epoch visits."""
-        ...
-
-    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> LossValue:
-        """Judge one part of a step."""
-        ...
-
-    def end_epoch(self, epoch: int, means: Mapping[str, float]) -> Verdict:
-        """Judge the weights after an epoch; they are the averaged ones, if there are any."""
-        ...
-
-    def sample_input(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Return what the model is called with for one image, to count its operations."""
-        ...
-
-    def name(self, row: int) -> str:
-        """Return what an image is called."""
-        ...
-
-    def describe(self) -> dict[str, Any]:
-        """Return what a user of the weights must know: the model, how images are read."""
-        ...
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return what else a checkpoint must hold, by name with the group first."""
-        ...
-
-    def facts(self) -> dict[str, Any]:
-        """Return plain facts that a checkpoint must hold."""
-        ...
-
-    def restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Take back what :meth:`facts` and :meth:`tensors` returned."""
-        ...
 
 
 @dataclass
@@ -486,7 +373,6 @@ class Training:
         facts = {
             "epoch": self.progress.epoch,
             "step": self.progress.step,
-            "epochs_done": self.progress.epoch,
             "skipped": self.progress.skipped,
             "sums": self.progress.sums,
             "averaged_steps": self.average.steps,
@@ -508,19 +394,17 @@ class Training:
             self.run.truncate_metrics(0)
             return
         facts = found.facts
-        groups = self.task.tensors().keys()
-        tensors = self._tensors()
-        found.load_into(
-            {name: tensor for name, tensor in tensors.items() if name not in groups}
-        )
+        own = self._own_tensors()
+        found.load_into(own)
         self.average.steps = facts["averaged_steps"]
         self.scaler.load_state_dict(facts["scaler"])
         self.progress = _Progress(facts["epoch"], facts["step"], facts["skipped"])
         self.progress.sums = {name: list(pair) for name, pair in facts["sums"].items()}
-        own = {name.partition("/")[0] for name in self._own_tensors()}
+        groups = {name.partition("/")[0] for name in found.names}
+        further = groups - {name.partition("/")[0] for name in own}
         brought = {
             f"{group}/{name}": tensor
-            for group in sorted({name.partition("/")[0] for name in found.names} - own)
+            for group in sorted(further)
             for name, tensor in found.read(group, self.device).items()
         }
         self.task.restore(facts["task"], brought)
