@@ -73,21 +73,30 @@ def test_torchrun_ends_where_one_process_does(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["supervisor", "torchrun"])
 def test_a_killed_process_is_started_again_and_nothing_changes(
-    phantoms: Path, tmp_path: Path
+    launcher: str, phantoms: Path, tmp_path: Path
 ) -> None:
-    longer = ["--pretraining.epochs", "30", "--devices", "2"]
+    longer = ["--pretraining.epochs", "30"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, whole, *longer)])
-    process = launch([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, killed, *longer)])
+    run(started_by("supervisor", arguments(phantoms, whole, *longer)))
+    again = [*arguments(phantoms, killed, *longer), "--resume"]
+    process = launch(started_by(launcher, again), TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1")
     victim = wait_for_rank(process, killed, epochs=3)
     os.kill(victim, signal.SIGKILL)
     text, _ = process.communicate(timeout=280)
     assert process.returncode == 0, text
-    assert "restart 1 of 3" in text
+    assert ("restart 1 of 3" in text) == (launcher == "supervisor")
     assert "continuing" in text
     for name in ("autoencoder.safetensors", "encoder.safetensors", "metrics.jsonl"):
         assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
+
+
+def started_by(launcher: str, command: list[str]) -> list[str]:
+    if launcher == "supervisor":
+        return [*PYTHON, "-m", "glcm_mae", *command, "--devices", "2"]
+    torchrun = ["--standalone", "--nproc-per-node", "2", "--max-restarts", "2"]
+    return [*PYTHON, "-m", "torch.distributed.run", *torchrun, "-m", "glcm_mae", *command]
 
 
 def wait_for_rank(process: subprocess.Popen[str], out: Path, *, epochs: int) -> int:
