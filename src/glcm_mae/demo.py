@@ -40,6 +40,7 @@ FINETUNING: dict[str, Any] = {
     "layer_decay": 1.0,  # at 0.75 the first of so few steps hardly move the lower layers
     "drop_path": 0.0,
 }
+CHECKPOINTS = {"every_epochs": 8}  # an epoch takes less time than flushing to disk
 LOSSES: dict[str, dict[str, Any]] = {
     SYSTEMS[1]: {"ssim": {"window": 7}, "phases": [{"share": 1.0, "mse": 1.0}]},
     SYSTEMS[2]: {"ssim": {"window": 7}},
@@ -82,6 +83,7 @@ def run_demo(config: DemoConfig, *, resume: bool = False) -> dict[str, CrossVali
             model=MODEL,
             losses=losses,
             pretraining=PRETRAINING,
+            checkpoints=CHECKPOINTS,
             out=folder / "pretraining",
             seed=config.seed,
         )
@@ -103,6 +105,7 @@ def _cross_validate(
         data={"table": table},
         model=MODEL,
         finetuning=FINETUNING,
+        checkpoints=CHECKPOINTS,
         folds={"count": FOLDS},
         start="weights" if pretrained else "scratch",
         weights=pretrained / "pretraining" if pretrained else None,

@@ -61,8 +61,8 @@ class OptimizationConfig(Settings):
     """Decay of an average of the weights, which is then what is judged and kept; 0: none."""
     skip_non_finite: Annotated[int, Field(ge=0)] = 3
     """Steps in a row that are skipped for a loss or gradient that is not finite."""
-    workers: Annotated[int, Field(ge=0)] = 1
-    """Threads that make batches ahead; their number changes no result."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Threads that make batches ahead, for a GPU; their number changes no result."""
     augmentation: AugmentationConfig
 
     @property
