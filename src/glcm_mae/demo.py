@@ -40,7 +40,7 @@ FINETUNING: dict[str, Any] = {
     "layer_decay": 1.0,  # at 0.75 the first of so few steps hardly move the lower layers
     "drop_path": 0.0,
 }
-CHECKPOINTS = {"every_epochs": 8}  # an epoch takes less time than flushing to disk
+CHECKPOINTS = {"every_epochs": 8}  # an epoch takes about a second
 LOSSES: dict[str, dict[str, Any]] = {
     SYSTEMS[1]: {"ssim": {"window": 7}, "phases": [{"share": 1.0, "mse": 1.0}]},
     SYSTEMS[2]: {"ssim": {"window": 7}},

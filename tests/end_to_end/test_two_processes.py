@@ -34,6 +34,7 @@ def run(command: list[str]) -> str:
     process = launch(command)
     text, _ = process.communicate(timeout=280)
     assert process.returncode == 0, text
+    assert "Warning" not in text, text
     return text
 
 

@@ -1,12 +1,21 @@
 """The device of a setting, and the precision that it really computes."""
 
+import os
 from contextlib import nullcontext
 from typing import Literal
 
 import pytest
 import torch
 
-from glcm_mae.devices import autocast, choose_device, has_bfloat16, precision_on
+from glcm_mae.devices import (
+    autocast,
+    be_deterministic,
+    choose_device,
+    has_bfloat16,
+    loss_scaler,
+    precision_on,
+    should_compile,
+)
 from glcm_mae.errors import InputError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -62,3 +71,35 @@ def test_an_emulated_gpu_precision_does_not_count(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
     assert not has_bfloat16(GPU)
     assert isinstance(autocast(GPU, "bfloat16"), nullcontext)
+
+
+def test_only_deterministic_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    try:
+        be_deterministic()
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
+        monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("setting", "device", "expected"),
+    [
+        ("gpu", CPU, False),
+        ("gpu", GPU, True),
+        ("always", CPU, True),
+        ("never", GPU, False),
+    ],
+)
+def test_what_is_compiled(
+    setting: Literal["gpu", "always", "never"], device: torch.device, expected: bool
+) -> None:
+    assert should_compile(device, setting) is expected
+
+
+def test_float16_is_for_gpus_and_scales_its_loss() -> None:
+    assert precision_on(CPU, "float16") == "float32"
+    assert precision_on(GPU, "float16") == "float16"
+    assert not loss_scaler(CPU, "float16").is_enabled()

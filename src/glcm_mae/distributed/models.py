@@ -51,14 +51,12 @@ def wrap(
             fully_shard(block, mesh=mesh)
         fully_shard(model, mesh=mesh)
         return model
-    copies = DistributedDataParallel(
-        model, broadcast_buffers=False, gradient_as_bucket_view=True
-    )
+    copies = DistributedDataParallel(model, **_still_buffers(), gradient_as_bucket_view=True)
     _settle_buckets(copies)
     return copies
 
 
-def _still_buffers() -> dict[str, bool]:
+def _still_buffers() -> dict[str, Any]:
     """Return the argument that leaves buffers alone, which here never change."""
     known = inspect.signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers"  # the name of newer versions
