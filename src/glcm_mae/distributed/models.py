@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -51,9 +52,24 @@ def wrap(
             fully_shard(block, mesh=mesh)
         fully_shard(model, mesh=mesh)
         return model
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.register_hook(  # type: ignore[no-untyped-call]
+                partial(_laid_out_like, parameter)
+            )
     copies = DistributedDataParallel(model, **_still_buffers(), gradient_as_bucket_view=True)
     _settle_buckets(copies)
     return copies
+
+
+def _laid_out_like(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Return a gradient with its parameter's strides, which DDP warns without.
+
+    The class token's gradient is a slice of its one row's when a batch is one image.
+    """
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 def _still_buffers() -> dict[str, Any]:
