@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         CrossValConfig,
         FinetuneConfig,
         PretrainConfig,
+        ProbeConfig,
         ReconstructConfig,
     )
     from glcm_mae.crossvalidation import CrossValidation, cross_validate
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from glcm_mae.losses import Objective, masked_mse, masked_ssim, texture_loss
     from glcm_mae.model import Classifier, Encoder, MaskedAutoencoder, Reconstruction
     from glcm_mae.pretraining import pretrain
+    from glcm_mae.probing import probe
     from glcm_mae.texture import (
         HARALICK_FEATURES,
         IBSI_FEATURES,
@@ -57,6 +59,7 @@ _HOMES = {
         "CrossValConfig",
         "FinetuneConfig",
         "PretrainConfig",
+        "ProbeConfig",
         "ReconstructConfig",
     ),
     "crossvalidation": ("CrossValidation", "cross_validate"),
@@ -73,6 +76,7 @@ _HOMES = {
     "losses": ("Objective", "masked_mse", "masked_ssim", "texture_loss"),
     "model": ("Classifier", "Encoder", "MaskedAutoencoder", "Reconstruction"),
     "pretraining": ("pretrain",),
+    "probing": ("probe",),
     "texture": (
         "HARALICK_FEATURES",
         "IBSI_FEATURES",
@@ -108,6 +112,7 @@ __all__ = [
     "Objective",
     "Offset",
     "PretrainConfig",
+    "ProbeConfig",
     "ReadingPolicy",
     "ReconstructConfig",
     "Reconstruction",
@@ -128,6 +133,7 @@ __all__ = [
     "masked_mse",
     "masked_ssim",
     "pretrain",
+    "probe",
     "read_image",
     "read_table",
     "reconstruct",

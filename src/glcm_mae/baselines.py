@@ -1,6 +1,8 @@
-"""What any model must beat: the majority class, and gray levels without their places."""
+"""What any model must beat: the majority class, gray levels without places, radiomics."""
 
 import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +11,107 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from glcm_mae.data import ImageTable, LoadedImages
+from glcm_mae.data.folds.parts import number_groups
 from glcm_mae.data.folds.splits import Fold
 from glcm_mae.data.store.pixels import Pixels, white_of
+from glcm_mae.evaluation import Predictions, concatenate
+from glcm_mae.progress import say
+from glcm_mae.radiomics import Learner, radiomics_features, radiomics_probabilities
+
+MAJORITY = "majority class"
+GRAY_LEVELS = "gray-level statistics"
+RADIOMICS: dict[Learner, str] = {
+    "logistic": "radiomics, logistic regression",
+    "boosting": "radiomics, gradient boosting",
+}
+
+
+class Baseline(NamedTuple):
+    """What a baseline says.
+
+    Attributes:
+        test: Of the test images of every fold.
+        inner: Of the validation images, by models that did not learn from them; None where
+            the baseline learnt from them too.
+    """
+
+    test: Predictions
+    inner: Predictions | None
+
+
+_Answer = tuple[NDArray[np.float64] | None, NDArray[np.float64]]
+
+
+def baseline_predictions(
+    images: LoadedImages, folds: Sequence[Fold], repeats: Sequence[int], *, seed: int
+) -> dict[str, Baseline]:
+    """Return what is reached without a network, on the very same folds.
+
+    Every baseline learns from the training and the validation part of a fold.
+
+    Args:
+        images: Labelled images; their groups stay together in inner folds too.
+        folds: The folds.
+        repeats: Number of the pass over the images that each fold belongs to.
+        seed: Seed of inner folds and of boosting.
+
+    Returns:
+        By name: the class shares, a regression on gray-level statistics, and two learners
+        on co-occurrence features.
+    """
+    table = images.table
+    labels, count = np.array(table.labels), len(table.classes)
+    groups = number_groups(table.groups)
+    say("baselines: gray levels and radiomics")
+    gray, texture = gray_features(images.pixels), radiomics_features(images.pixels)
+
+    def learn(learner: Learner) -> Callable[[Fold], _Answer]:
+        return lambda fold: radiomics_probabilities(
+            learner, texture, labels, groups, fold, classes=count, seed=seed
+        )
+
+    methods: dict[str, Callable[[Fold], _Answer]] = {
+        MAJORITY: lambda fold: (None, majority_probabilities(labels, fold, count)),
+        GRAY_LEVELS: lambda fold: (None, gray_probabilities(gray, labels, fold, count)),
+        **{name: learn(learner) for learner, name in RADIOMICS.items()},
+    }
+    return {
+        name: _over_folds(table, folds, repeats, answer) for name, answer in methods.items()
+    }
+
+
+def _over_folds(
+    table: ImageTable,
+    folds: Sequence[Fold],
+    repeats: Sequence[int],
+    answer: Callable[[Fold], _Answer],
+) -> Baseline:
+    tested, inside = [], []
+    for number, (fold, repeat) in enumerate(zip(folds, repeats, strict=True)):
+        inner, test = answer(fold)
+        tested.append(_predictions(table, fold.test, test, number, repeat))
+        if inner is not None:
+            inside.append(_predictions(table, fold.validation, inner, number, repeat))
+    return Baseline(concatenate(tested), concatenate(inside) if inside else None)
+
+
+def _predictions(
+    table: ImageTable,
+    rows: NDArray[np.intp],
+    probabilities: NDArray[np.float64],
+    number: int,
+    repeat: int,
+) -> Predictions:
+    return Predictions(
+        paths=tuple(table.name(row) for row in rows),
+        folds=np.full(len(rows), number),
+        labels=np.array(table.labels)[rows],
+        probabilities=probabilities,
+        classes=table.classes,
+        groups=number_groups(table.groups)[rows],
+        repeat=np.full(len(rows), repeat),
+    )
 
 
 def majority_probabilities(

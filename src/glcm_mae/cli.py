@@ -125,8 +125,9 @@ def _underscored(word: str) -> str:
 
 def _settings_of_weights(weights: Path) -> dict[str, Any]:
     from glcm_mae.assembly import settings_of
+    from glcm_mae.planning.shared_encoders import any_encoder, holds_encoders
 
-    return settings_of(weights)
+    return settings_of(any_encoder(weights) if holds_encoders(weights) else weights)
 
 
 class _Help(argparse.HelpFormatter):

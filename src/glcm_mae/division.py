@@ -1,5 +1,6 @@
 """How labelled images are divided: what must stay together, and into which folds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,16 +9,20 @@ import numpy as np
 from glcm_mae.config import DataConfig, FoldsConfig
 from glcm_mae.data import Fold, ImageTable, LoadedImages, ReadingPolicy, make_folds
 from glcm_mae.data.audit.duplicates import Duplicates, duplicate_groups, find_duplicates
+from glcm_mae.data.folds.assignments import row_parts
 from glcm_mae.data.folds.fold_files import check_folds, read_folds
 from glcm_mae.data.folds.fractions import label_fraction
+from glcm_mae.data.folds.splits import official_fold
 from glcm_mae.data.store.shards import open_shards, shard_policy
 from glcm_mae.data.store.squeezed import SqueezedPixels
+from glcm_mae.errors import InputError
 from glcm_mae.intake import cache_folder, read_listed
 from glcm_mae.progress import say
 
 THUMBNAIL = (128, 128)
 """Size at which images are compared with each other."""
 
+_KEPT = "each cluster stays in one part"
 _GROUPINGS = {
     "manifest": "groups are those of the manifest",
     "dicom": "groups are the patients of the DICOM headers",
@@ -40,13 +45,16 @@ class Leaks:
     note: str
 
 
-def find_leaks(table: ImageTable, data: DataConfig, check: str) -> Leaks:
+def find_leaks(
+    table: ImageTable, data: DataConfig, check: str, *, given: bool = False
+) -> Leaks:
     """Find near-duplicates among the images of a table, unless told not to.
 
     Args:
         table: Images that can all be read.
         data: How they are read, and where decoded images are kept.
         check: ``"on"`` or ``"off"``.
+        given: Whether the parts are given, so that they may tear clusters apart.
 
     Returns:
         The groups that no fold may tear apart.
@@ -63,7 +71,7 @@ def find_leaks(table: ImageTable, data: DataConfig, check: str) -> Leaks:
         return Leaks(table.groups, facts, "no near-duplicates were found")
     note = (
         f"{facts['images_in_clusters']} images in {facts['clusters']} clusters of "
-        f"near-duplicates; each cluster stays in one part"
+        f"near-duplicates; {'the given parts stay as they are' if given else _KEPT}"
     )
     if facts["pairs_across_classes"]:
         note += f" ({facts['pairs_across_classes']} pairs have two different labels)"
@@ -87,13 +95,39 @@ def keep_together(images: LoadedImages, data: DataConfig, check: str) -> LoadedI
     leaks = find_leaks(images.table, data, check)
     say(leaks.note)
     table = replace(images.table, groups=leaks.groups)
-    parts: dict[str, set[str]] = {}
-    for group, part in zip(table.groups, table.splits, strict=False):
-        parts.setdefault(group, set()).add(part)
-    torn = sum(len(found) > 1 for found in parts.values())
-    if torn:
+    if torn := count_torn(table.groups, table.splits):
         say(f"WARNING: {torn} groups stand in two parts of the given split, which leaks")
     return replace(images, table=table)
+
+
+def count_torn(groups: Sequence[str], parts: Sequence[str]) -> int:
+    """Count the groups that stand in two parts.
+
+    Args:
+        groups: Group of each image.
+        parts: Part of each image, or nothing.
+
+    Example:
+        >>> count_torn(["ann", "ann", "bob"], ["train", "test", "test"])
+        1
+    """
+    found: dict[str, set[str]] = {}
+    for group, part in zip(groups, parts, strict=False):
+        found.setdefault(group, set()).add(part)
+    return sum(len(of_group) > 1 for of_group in found.values())
+
+
+def count_torn_by(groups: Sequence[str], fold: Fold) -> int:
+    """Count the groups that stand in two parts of a fold; what is unused does not count.
+
+    Example:
+        >>> fold = Fold(np.array([0]), np.array([1]), np.array([2]))
+        >>> count_torn_by(["ann", "bob", "ann", "bob"], fold)
+        1
+    """
+    parts = row_parts(fold, len(groups))
+    used = [row for row, part in enumerate(parts) if part != "unused"]
+    return count_torn([groups[row] for row in used], [parts[row] for row in used])
 
 
 def compare_images(table: ImageTable, data: DataConfig) -> Duplicates:
@@ -140,21 +174,27 @@ def count_duplicates(table: ImageTable, found: Duplicates) -> dict[str, int]:
     }
 
 
-def draw_folds(table: ImageTable, settings: FoldsConfig, seed: int) -> list[Fold]:
-    """Return the folds of a cross-validation: those of a file, or drawn.
+def draw_folds(
+    table: ImageTable, settings: FoldsConfig, seed: int, splits: Sequence[str] = ()
+) -> list[Fold]:
+    """Return the folds of a cross-validation: those of a file or of the table, or drawn.
 
     Args:
         table: Labelled images; their groups stay together.
         settings: How many folds, how often, and which share of the labels is used.
         seed: The same seed draws the same folds.
+        splits: Part of every image, in place of the table's own; for the official fold.
 
     Raises:
         InputError: If the settings or the file do not fit the table.
     """
     if settings.file is not None:
         folds = read_folds(settings.file, table.names)
-        check_folds(folds, table.groups)
+        check_folds(folds, table.groups, table.names)
         return folds
+    if settings.official:
+        fold = _official(table, settings, seed, splits or table.splits)
+        return [_fewer_labels(fold, table, settings.label_share, seed)]
     folds = make_folds(
         table.labels,
         table.groups,
@@ -165,6 +205,23 @@ def draw_folds(table: ImageTable, settings: FoldsConfig, seed: int) -> list[Fold
         classes=table.classes,
     )
     return [_fewer_labels(fold, table, settings.label_share, seed) for fold in folds]
+
+
+def _official(
+    table: ImageTable, settings: FoldsConfig, seed: int, splits: Sequence[str]
+) -> Fold:
+    if not splits:
+        raise InputError(
+            f"folds.official: {table.root} tells no parts; give the manifest a column split "
+            "(train, val, test), or name a file as --data.split"
+        )
+    return official_fold(
+        splits,
+        table.labels,
+        table.groups,
+        validation_share=settings.validation_share,
+        seed=seed,
+    )
 
 
 def _fewer_labels(fold: Fold, table: ImageTable, share: float, seed: int) -> Fold:

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from glcm_mae.config import DEFAULT_CACHE, DataConfig, ImagesConfig, ModelConfig
 from glcm_mae.data import ImageTable, LoadedImages, ReadingPolicy, load_images, read_table
-from glcm_mae.data.folds.assignments import read_assignment
+from glcm_mae.data.folds.assignments import read_assignment, read_groups
 from glcm_mae.progress import Meter, say
 
 READING = "reading images"
@@ -23,8 +24,20 @@ def list_images(source: ImagesConfig, *, labelled: bool, axis: int = 2) -> Image
         axis: Axis along which volumes are cut, where the settings do not say.
 
     Raises:
-        InputError: If the table is bad.
+        InputError: If the table is bad, or ``data.groups`` does not tell of an image.
     """
+    return _with_groups(_list_images(source, labelled=labelled, axis=axis), source)
+
+
+def _with_groups(table: ImageTable, source: ImagesConfig) -> ImageTable:
+    """Take the groups of ``data.groups``, if it is given."""
+    path = source.groups if isinstance(source, DataConfig) else None
+    if path is None:
+        return table
+    return replace(table, groups=read_groups(path, table), grouping="manifest")
+
+
+def _list_images(source: ImagesConfig, *, labelled: bool, axis: int = 2) -> ImageTable:
     data = source if isinstance(source, DataConfig) else None
     return read_table(
         source.table,
@@ -66,9 +79,12 @@ def load_table(data: DataConfig, model: ModelConfig, *, labelled: bool) -> Loade
     Raises:
         InputError: If the table or one of its images is bad.
     """
-    table = list_images(data, labelled=labelled)
+    table = _list_images(data, labelled=labelled)
     policy = reading_policy(data, model)
-    return read_listed(table, policy, cache=cache_folder(data.cache), on_error=data.on_error)
+    cache = cache_folder(data.cache)
+    images = read_listed(table, policy, cache=cache, on_error=data.on_error)
+    # Only now: what tells the groups need not tell of images that cannot be read.
+    return replace(images, table=_with_groups(images.table, data))
 
 
 def read_listed(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from glcm_mae.model.batch_norm import running_statistics
 from glcm_mae.model.classifier import parameter_groups
 
 
@@ -78,21 +79,50 @@ def allocate_moments(optimizer: AdamW) -> None:
             )
 
 
+class RunningStatistics:
+    """The running statistics of batch norms, kept while a step is tried.
+
+    A step that is not finite is skipped; but its forward pass has changed them already.
+
+    Args:
+        model: What holds the batch norms; most models have none.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._values = running_statistics(model)
+        self._kept: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Remember them as they are."""
+        self._kept = {name: value.clone() for name, value in self._values.items()}
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        """Make them what they were when they were last kept."""
+        for name, value in self._kept.items():
+            self._values[name].copy_(value)
+
+
 class WeightAverage:
     """An exponential average of the weights over the steps, if its decay is above 0.
 
+    The running statistics of batch norms are averaged too, as the weights that they go with.
     Early on, when the average would still hold the random start, the decay is less:
     ``min(decay, (1 + steps) / (10 + steps))``.
 
     Args:
-        model: Its trainable parameters are averaged.
+        model: Its trainable parameters are averaged, and its running statistics.
         decay: Share of the average that a step keeps; 0 keeps no average.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.steps = 0
-        self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self._parameters: dict[str, Tensor] = {
+            **{n: p for n, p in model.named_parameters() if p.requires_grad},
+            **running_statistics(model),
+        }
         self._values: dict[str, Tensor] = {}
         if decay > 0:
             self._values = {n: p.detach().clone() for n, p in self._parameters.items()}

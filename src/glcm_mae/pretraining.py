@@ -21,7 +21,8 @@ from glcm_mae.assembly import (
 )
 from glcm_mae.config import PretrainConfig
 from glcm_mae.data import LoadedImages
-from glcm_mae.data.batching.batches import Batch, gray_statistics, plain_batches
+from glcm_mae.data.batching.batches import STILL, Batch, gray_statistics, plain_batches
+from glcm_mae.data.batching.mixing import Mixing
 from glcm_mae.data.batching.randomness import Stream, counted_generator
 from glcm_mae.data.folds.assignments import training_rows
 from glcm_mae.data.store.pixels import Pixels
@@ -126,6 +127,7 @@ class Pretraining:
     balance: GradientBalance = field(default_factory=GradientBalance)
     picture: Path | None = None
     section: str = "pretraining"
+    mixing: Mixing = STILL
     layer_decay: float = 1.0
 
     @classmethod

@@ -205,9 +205,22 @@ def _refuse_other_settings(existing: Path, text: str) -> None:
 
 _FREE = re.compile(
     r"^(out|data\.cache|device|devices|nodes|strategy|compile|launch\..*|checkpoints\..*"
+    r"|fanout\..*"
     r"|(pretraining|finetuning)\.(workers|accumulate))$"
 )
 """Settings that may change when a run is continued: where it lies, and what computes it."""
+
+
+def fixed_settings(config: BaseModel) -> dict[str, Any]:
+    """Return the settings that decide a result: no folder, and nothing that may change.
+
+    Returns:
+        Value by dotted name, as JSON has it; what is not set is left out.
+    """
+    values = _flatten(config.model_dump())
+    places = {k for k, v in values.items() if isinstance(v, Path) or v is None}
+    flat = _flatten(config.model_dump(mode="json"))
+    return {k: v for k, v in flat.items() if k not in places and not _FREE.search(k)}
 
 
 def _flatten(settings: Any, prefix: str = "") -> dict[str, Any]:

@@ -73,8 +73,13 @@ def add_flags(
     for name, field, description in fields(model):
         if name in positional:
             word = name.rpartition(".")[2].upper()
+            several = get_origin(field.annotation) is tuple
             parser.add_argument(
-                name, nargs="?", default=argparse.SUPPRESS, metavar=word, help=description
+                name,
+                nargs="*" if several else "?",
+                default=argparse.SUPPRESS,
+                metavar=word,
+                help=description,
             )
         section = name.rpartition(".")[0]
         group = groups.get(section)
@@ -205,8 +210,10 @@ def _nest(dotted: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _value(text: str, field: FieldInfo | None) -> Any:
+def _value(text: str | list[str], field: FieldInfo | None) -> Any:
     """Read lists and mappings as YAML; leave single values to pydantic, it knows the type."""
+    if isinstance(text, list):  # several words without a flag
+        return text
     if text.lstrip()[:1] not in ("[", "{"):
         choices = get_args(field.annotation) if field else ()
         if text == "none" and type(None) in choices:

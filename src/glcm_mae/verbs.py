@@ -5,6 +5,7 @@ Heavy imports happen inside the functions, so that help comes at once.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from glcm_mae.data_verbs import (
@@ -58,15 +59,29 @@ def _pretrain(config: Any, resume: bool) -> Sequence[str]:
 
 
 def _finetune(config: Any, resume: bool) -> Sequence[str]:
-    from glcm_mae.evaluation import score_folds
     from glcm_mae.finetuning import finetune
-    from glcm_mae.scoreboard import print_table
 
-    predictions = finetune(config, resume=resume)
-    systems = {"fine-tuned": score_folds(predictions, config.data.positive)}
-    notes = (f"{len(predictions.paths)} test images, looked at once",)
-    print_table(systems, title="Test part", notes=notes, positive=config.data.positive)
-    return (f"run folder: {config.out}",)
+    finetune(config, resume=resume)
+    return _tell_test(config.out, "fine-tuned")
+
+
+def _probe(config: Any, resume: bool) -> Sequence[str]:
+    from glcm_mae.probing import probe
+
+    probe(config, resume=resume)
+    linear = config.probing.method == "linear"
+    return _tell_test(config.out, "linear probe" if linear else "nearest images")
+
+
+def _tell_test(folder: Path, name: str) -> Sequence[str]:
+    """Print the scores of a test part with their intervals, as they stand in the run folder."""
+    from glcm_mae.downstream import read_scores
+    from glcm_mae.scoreboard import print_intervals
+
+    scores = read_scores(folder)
+    title = f"Test part: {scores['images']} images"
+    print_intervals({name: scores}, title=title)
+    return (f"run folder: {folder}",)
 
 
 def _crossval(config: Any, resume: bool) -> Sequence[str]:
@@ -78,6 +93,30 @@ def _crossval(config: Any, resume: bool) -> Sequence[str]:
         result.systems, title=result.title, notes=result.notes, positive=result.positive
     )
     return (f"run folder: {config.out} (scores.json, predictions.csv, scores.md)",)
+
+
+def _job(config: Any, _: bool) -> Sequence[str]:
+    from glcm_mae.planning import run_job
+
+    return (run_job(config.run, config.job),)
+
+
+def _benefit(config: Any, resume: bool) -> Sequence[str]:
+    from glcm_mae.benefit import measure_benefit
+    from glcm_mae.plain_table import print_rows
+
+    found = measure_benefit(config, resume=resume)
+    print_rows(found.headings, found.rows(), title=found.title, notes=found.notes)
+    return (found.verdict, f"folder: {config.out} (benefit.json, .csv, .md, .png, .svg)")
+
+
+def _compare(config: Any, _: bool) -> Sequence[str]:
+    from glcm_mae.comparison import HEADINGS, compare, rows_of, verdicts
+    from glcm_mae.plain_table import print_rows
+
+    found = compare(config)
+    print_rows(HEADINGS, rows_of(found), title=found.title, notes=found.notes)
+    return (*verdicts(found), f"folder: {config.out} (comparison.json, .csv, .md, .tex)")
 
 
 def _reconstruct(config: Any, _: bool) -> Sequence[str]:
@@ -116,6 +155,30 @@ def _texture(config: Any, _: bool) -> Sequence[str]:
     )
 
 
+def _robustness(config: Any, _: bool) -> Sequence[str]:
+    from glcm_mae.plain_table import print_rows
+    from glcm_mae.robustness import examine
+    from glcm_mae.robustness.report import EXTERNAL_HEADINGS
+
+    found = examine(config)
+    title = f"{config.run.name}, corrupted: {config.score.replace('_', ' ')}"
+    print_rows(found.headings, found.rows, title=title, notes=found.notes)
+    if found.external is not None:
+        notes = found.external.notes
+        print_rows(EXTERNAL_HEADINGS, found.external_rows, title="External set", notes=notes)
+    return (f"folder: {config.out} (robustness.json, .csv, .md, .png)",)
+
+
+def _anomaly(config: Any, resume: bool) -> Sequence[str]:
+    from glcm_mae.anomaly import detect
+    from glcm_mae.plain_table import print_rows
+
+    found = detect(config, resume=resume)
+    title = f"Not {config.normal}: what a model of normal images cannot predict"
+    print_rows(found.headings, found.rows, title=title, notes=found.facts["notes"])
+    return (f"run folder: {config.out} (scores.json, scores.csv, predictions.csv)",)
+
+
 VERBS = {
     "demo": Verb(
         "The whole path on synthetic images, in a few minutes.",
@@ -135,11 +198,47 @@ VERBS = {
         _finetune,
         resumable=True,
     ),
+    "probe": Verb(
+        "Classify frozen features by a line or by the nearest images, and test that once.",
+        "ProbeConfig",
+        _probe,
+        resumable=True,
+    ),
     "crossval": Verb(
         "Pre-train, fine-tune and test in every fold; print the table of scores.",
         "CrossValConfig",
         _crossval,
         resumable=True,
+    ),
+    "compare": Verb(
+        "Test whether finished runs on the same folds differ by more than chance.",
+        "CompareConfig",
+        _compare,
+        positional=("runs",),
+    ),
+    "benefit": Verb(
+        "Ask whether pre-training helped, on growing shares of the labels.",
+        "BenefitConfig",
+        _benefit,
+        resumable=True,
+    ),
+    "robustness": Verb(
+        "Score a finished classifier on corrupted test images, and on an external set.",
+        "RobustnessConfig",
+        _robustness,
+        positional=("run",),
+    ),
+    "anomaly": Verb(
+        "Find abnormal images by what a model of normal ones cannot predict.",
+        "AnomalyConfig",
+        _anomaly,
+        resumable=True,
+    ),
+    "job": Verb(
+        "Do one job of a crossval's plan again; crossval itself starts its jobs so.",
+        "JobConfig",
+        _job,
+        positional=("run", "job"),
     ),
     "reconstruct": Verb(
         "Show and measure what a pre-trained autoencoder makes of images.",

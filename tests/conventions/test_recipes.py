@@ -3,22 +3,37 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from glcm_mae.config import CrossValConfig, PretrainConfig
+from glcm_mae.config import AnomalyConfig, CrossValConfig, PretrainConfig
+from glcm_mae.model.baseline import build_baseline
 from glcm_mae.settings import build
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 SECTIONS = tuple(CrossValConfig.model_fields)
+BASELINES = {
+    "deit_base": "deit_base_patch16_224",
+    "densenet121": "densenet121",
+    "efficientnet": "efficientnet_b0",
+    "inception_v3": "inception_v3",
+    "pvt_v2": "pvt_v2_b2",
+    "resnet50": "resnet50",
+    "vgg16": "vgg16",
+    "vit_base": "vit_base_patch16_224",
+}
+CLASSIFYING = sorted(p for p in RECIPES.rglob("*.yaml") if not p.stem.endswith("_anomaly"))
 
 
 def test_all_recipes_are_there() -> None:
     assert {p.relative_to(RECIPES).as_posix() for p in RECIPES.rglob("*.yaml")} == {
         *(f"laptop/{name}.yaml" for name in ("busi", "kermany", "sarscov2")),
+        "laptop/kermany_anomaly.yaml",
         *(f"paper/{name}.yaml" for name in ("busi", "gbcu", "kermany", "sarscov2")),
+        *(f"baselines/{name}.yaml" for name in BASELINES),
     }
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", CLASSIFYING, ids=lambda p: p.stem)
 def test_a_recipe_serves_every_stage_and_says_where_it_is_from(path: Path) -> None:
     crossval = build(CrossValConfig, files=[path], flags={"out": "runs/x"})
     pretrain = build(
@@ -26,9 +41,23 @@ def test_a_recipe_serves_every_stage_and_says_where_it_is_from(path: Path) -> No
     )
     assert pretrain.losses == crossval.losses
     assert crossval.data.positive
+    check_header(path)
+
+
+def check_header(path: Path) -> None:
     header = path.read_text().split("\ndata:\n")[0]
     for word in ("Source:", "Cost", "Use:"):
         assert word in header
+
+
+def test_the_recipe_of_anomalies_learns_from_normal_images() -> None:
+    path = RECIPES / "laptop" / "kermany_anomaly.yaml"
+    config = build(
+        AnomalyConfig, files=[path], flags={"out": "runs/x"}, other_sections=SECTIONS
+    )
+    assert config.normal == "normal"
+    assert config.data.positive == "pneumonia"
+    check_header(path)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +88,25 @@ def test_the_default_is_two_equal_phases() -> None:
     assert [phase.share for phase in phases] == [0.5, 0.5]
     assert (phases[0].mse > 0, phases[0].glcm, phases[0].ssim) == (True, 0.0, 0.0)
     assert min(phases[1].mse, phases[1].glcm, phases[1].ssim) > 0
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+def test_a_baseline_has_the_papers_budget_and_takes_its_images(name: str) -> None:
+    paper = build(
+        CrossValConfig, files=[RECIPES / "paper" / "busi.yaml"], flags={"out": "runs/x"}
+    )
+    path = RECIPES / "baselines" / f"{name}.yaml"
+    config = build(CrossValConfig, files=[path], flags={"out": "runs/x"})
+    assert (config.baseline, config.start) == (BASELINES[name], "scratch")
+    assert (config.data, config.folds) == (paper.data, paper.folds)
+    given = {"learning_rate": paper.finetuning.learning_rate} if name == "vgg16" else {}
+    assert config.finetuning.model_copy(update=given) == paper.finetuning
+    tuning = config.finetune_config(Path("runs/y"), None)
+    with torch.device("meta"):  # shapes alone: VGG-16 has half a gigabyte of weights
+        build_baseline(
+            tuning.baseline,
+            image_size=tuning.model.image_size,
+            channels=tuning.model.channels,
+            classes=3,
+            drop_path=tuning.finetuning.drop_path,
+        )

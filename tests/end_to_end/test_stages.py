@@ -32,6 +32,7 @@ FINETUNE_FILES = {
     "scores.json",
     "speed.jsonl",
     "split.csv",
+    "validation.csv",
 }
 CHECKPOINT_FILES = {"manifest.json", "model.safetensors", "optimizer.safetensors", "state.json"}
 
@@ -224,8 +225,8 @@ def check_crossval(out: Path, table: Path, text: str, positive: str) -> None:
     assert system["summary"]["accuracy"]["sd"] == pytest.approx(np.std(accuracy, ddof=1))
     for number in (0, 1):
         fold = out / f"fold-{number}"
-        assert files_of(fold / "pretraining") == PRETRAIN_FILES
-        assert files_of(fold / "finetuning") == FINETUNE_FILES
+        assert files_of(fold / "pretraining") == PRETRAIN_FILES | {"done.json"}
+        assert files_of(fold / "finetuning") == FINETUNE_FILES | {"done.json"}
         with (fold / "pretraining" / "images.csv").open(newline="") as file:
             seen = {row["path"] for row in csv.DictReader(file)}
         tested = set(predictions.fold(number).paths)

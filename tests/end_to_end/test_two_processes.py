@@ -162,4 +162,4 @@ def test_crossval_is_not_for_several_processes(
     table = ["crossval", "--data.table", phantoms, *PRETRAIN]
     code, _, err = glcm_mae(*table, "--out", tmp_path / "run")
     assert code == 2
-    assert "crossval runs its folds one after the other in one process" in err
+    assert "crossval starts the processes of its jobs by itself" in err

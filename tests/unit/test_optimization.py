@@ -8,6 +8,7 @@ from torch.optim import AdamW
 
 from glcm_mae.model import Classifier, build_encoder
 from glcm_mae.optimization import (
+    RunningStatistics,
     WeightAverage,
     allocate_moments,
     build_optimizer,
@@ -166,3 +167,38 @@ def test_moments_are_named_after_their_parameters() -> None:
     parts = ("step", "exp_avg", "exp_avg_sq")
     moments = {f"optimizer/{part}/{name}" for name in trainable for part in parts}
     assert set(training_state(model, optimizer)) == weights | moments
+
+
+def with_batch_norm() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.LazyLinear(2))
+
+
+def test_an_average_has_the_running_statistics_that_go_with_its_weights() -> None:
+    model = with_batch_norm()
+    model(torch.rand(4, 1, 6, 6))
+    average = WeightAverage(model, 0.5)
+    expected = model[1].running_var.clone()
+    for steps in (1, 2, 3):
+        model(torch.rand(4, 1, 6, 6) * steps)
+        average.update()
+        decay = min(0.5, (1 + steps) / (10 + steps))
+        expected = decay * expected + (1 - decay) * model[1].running_var
+    torch.testing.assert_close(average.tensors()["ema/1.running_var"], expected)
+    raw = model[1].running_var.clone()
+    with average.in_place():
+        torch.testing.assert_close(model[1].running_var, expected)
+    assert torch.equal(model[1].running_var, raw)
+
+
+def test_a_step_that_is_skipped_leaves_no_trace_in_running_statistics() -> None:
+    model = with_batch_norm()
+    model(torch.rand(4, 1, 6, 6))
+    before = {name: value.clone() for name, value in model[1].named_buffers()}
+    statistics = RunningStatistics(model)
+    statistics.keep()
+    model(torch.full((4, 1, 6, 6), float("nan")))
+    assert model[1].running_mean.isnan().all()
+    statistics.put_back()
+    for name in ("running_mean", "running_var"):
+        assert torch.equal(getattr(model[1], name), before[name])

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from glcm_mae.checkpoints import Checkpoints
 from glcm_mae.config import PretrainConfig
 from glcm_mae.data.batching.batches import Batch
+from glcm_mae.data.batching.mixing import Mixing
 from glcm_mae.errors import DivergenceError, StoppedError
 from glcm_mae.runs import Run
 from glcm_mae.signals import STOPPING
@@ -33,6 +34,7 @@ class Toy:
     """A regression that takes milliseconds; ``spoil`` may change what a part comes to."""
 
     section, title, layer_decay, draws = "pretraining", "toy", 1.0, 0
+    mixing = Mixing()
     blocks: Sequence[nn.Module] = ()
 
     def __init__(self, *, dropout: float = 0.0, spoil: Spoil | None = None) -> None:

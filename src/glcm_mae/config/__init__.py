@@ -5,7 +5,10 @@ reads the sections it needs, so the same recipe serves ``pretrain``, ``finetune`
 and ``crossval``. This package knows nothing of torch.
 """
 
+from glcm_mae.config.anomaly import AnomalyConfig
 from glcm_mae.config.base import Settings
+from glcm_mae.config.benefit import BenefitConfig
+from glcm_mae.config.comparison import CompareConfig
 from glcm_mae.config.data import (
     DEFAULT_CACHE,
     CacheConfig,
@@ -23,6 +26,8 @@ from glcm_mae.config.engine import (
     LaunchConfig,
     MachinesConfig,
 )
+from glcm_mae.config.evaluation import EvaluationConfig
+from glcm_mae.config.fanout import FanoutConfig, JobConfig, RayConfig, SlurmConfig
 from glcm_mae.config.losses import (
     GLCMConfig,
     LossesConfig,
@@ -32,12 +37,15 @@ from glcm_mae.config.losses import (
     SSIMConfig,
 )
 from glcm_mae.config.model import ModelConfig
+from glcm_mae.config.probing import ProbingConfig
+from glcm_mae.config.robustness import RobustnessConfig
 from glcm_mae.config.stages import (
     AuditConfig,
     CrossValConfig,
     DemoConfig,
     FinetuneConfig,
     PretrainConfig,
+    ProbeConfig,
     ReconstructConfig,
     ReplayConfig,
     ShardConfig,
@@ -49,45 +57,58 @@ from glcm_mae.config.training import (
     AugmentationConfig,
     FinetuningConfig,
     FoldsConfig,
+    MixingConfig,
     OptimizationConfig,
     PretrainingConfig,
 )
 
 __all__ = [
     "DEFAULT_CACHE",
+    "AnomalyConfig",
     "AuditConfig",
     "AugmentationConfig",
+    "BenefitConfig",
     "CacheConfig",
     "CatalogConfig",
     "CheckConfig",
     "CheckpointsConfig",
+    "CompareConfig",
     "CrossValConfig",
     "DataConfig",
     "DemoConfig",
     "DownloadConfig",
     "EngineConfig",
+    "EvaluationConfig",
+    "FanoutConfig",
     "FinetuneConfig",
     "FinetuningConfig",
     "FoldsConfig",
     "GLCMConfig",
     "GrayLevelsConfig",
     "ImagesConfig",
+    "JobConfig",
     "LaunchConfig",
     "LossesConfig",
     "MSEConfig",
     "MachinesConfig",
+    "MixingConfig",
     "ModelConfig",
     "OptimizationConfig",
     "PhantomsConfig",
     "PhaseConfig",
     "PretrainConfig",
     "PretrainingConfig",
+    "ProbeConfig",
+    "ProbingConfig",
+    "RayConfig",
     "ReconstructConfig",
     "ReplayConfig",
+    "RobustnessConfig",
     "SSIMConfig",
     "ScaleConfig",
     "Settings",
     "ShardConfig",
+    "SlurmConfig",
     "SplitConfig",
     "StageConfig",
     "TextureConfig",

@@ -57,6 +57,8 @@ class DataConfig(GrayLevelsConfig, ImagesConfig):
     """What to do with files that cannot be read: stop at the start, or skip and count."""
     split: Path | None = None
     """CSV (path,split) with train, validation and test, in place of the table's own column."""
+    groups: Path | None = None
+    """CSV (path,group) of what stays together, in place of the table's own groups."""
     positive: str = ""
     """Class counted as positive (required when there are two classes)."""
 

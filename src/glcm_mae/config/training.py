@@ -106,6 +106,17 @@ class PretrainingConfig(OptimizationConfig):
     """What the decoder of foreign weights predicts: pixels, or pixels normalised by patch."""
 
 
+class MixingConfig(Settings):
+    """Mixing the images of a step with each other, and their labels alike."""
+
+    mixup: NonNegative = 0.0
+    """Parameter of the beta distribution of the shares of two blended images; 0: none."""
+    cutmix: NonNegative = 0.0
+    """The same for a rectangle put in from another image; with both, each half of the time."""
+    probability: Share = 1.0
+    """Probability that an image is mixed at all."""
+
+
 class FinetuningConfig(OptimizationConfig):
     """How the classifier is trained; the defaults are for few labels."""
 
@@ -115,10 +126,13 @@ class FinetuningConfig(OptimizationConfig):
     min_learning_rate: NonNegative = 1e-6
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     augmentation: AugmentationConfig = AugmentationConfig(rotation=10.0, scale=0.1)
-    pooling: Literal["mean", "cls"] = "mean"
-    """Classify from the mean of the patch tokens, or from the class token."""
+    mixing: MixingConfig = MixingConfig()
+    pooling: Literal["mean", "cls", "attention"] = "mean"
+    """From the mean of the patch tokens, the class token, or one query that attends to them."""
+    trained: Literal["all", "head"] = "all"
+    """Train the whole model, or only what follows the encoder, which then stays frozen."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.75
-    """Factor by which the learning rate falls from each layer to the one before."""
+    """Factor by which the rate falls from each layer to the one before; 1 from scratch."""
     drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     """Largest rate of stochastic depth."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
@@ -127,6 +141,12 @@ class FinetuningConfig(OptimizationConfig):
     """Make up for unequal classes by weights in the loss, by sampling, or not at all."""
     select_by: Literal["loss", "auroc", "accuracy", "balanced_accuracy"] = "auroc"
     """Score on the inner validation part that picks the epoch."""
+    selection: Literal["inner", "last", "test-fold"] = "inner"
+    """Epoch: best on the inner part, the last, or best on the TEST part (optimistic)."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Epochs without a better score after which the training ends; 0: it never does early."""
+    test_flips: bool = False
+    """Predict the mean over an image and its left-right mirror."""
 
 
 class FoldsConfig(Settings):
@@ -144,3 +164,14 @@ class FoldsConfig(Settings):
     """Share of the training labels that are used; smaller shares lie within larger ones."""
     file: Path | None = None
     """Folds to use as they are: folds.csv of another run, or of glcm-mae data split."""
+    official: bool = False
+    """One fold: the parts that the table's split column tells (or data.split)."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.official and (self.file is not None or self.repeats > 1):
+            raise ValueError(
+                "official is one fold, that of the table: leave out file and repeats, or "
+                "official"
+            )
+        return self

@@ -37,6 +37,7 @@ from glcm_mae.errors import DivergenceError, StoppedError
 from glcm_mae.launching import beat
 from glcm_mae.model.encoder import use_fused_attention
 from glcm_mae.optimization import (
+    RunningStatistics,
     WeightAverage,
     allocate_moments,
     build_optimizer,
@@ -62,6 +63,7 @@ class _Progress:
     epoch: int = 0
     step: int = 0
     skipped: int = 0
+    ended: bool = False  # before the last epoch, because the task said so
 
     def __post_init__(self) -> None:
         self.sums: dict[str, list[float]] = {}
@@ -119,6 +121,7 @@ class Training:
             layer_decay=task.layer_decay,
         )
         self.average = WeightAverage(task.model, settings.ema)
+        self.statistics = RunningStatistics(task.model)
         self.scaler = loss_scaler(self.device, config.precision)
         self.checkpoints: Checkpoints = run.checkpoints(
             keep=config.checkpoints.keep, keep_best=config.checkpoints.keep_best
@@ -150,7 +153,7 @@ class Training:
             StopSignals() as stop,
             Meter(self.task.title, total=epochs * images, done=done) as meter,
         ):
-            while self.progress.epoch < epochs:
+            while self.progress.epoch < epochs and not self.progress.ended:
                 self._train_epoch(meter, stop)
                 self._end_epoch(meter, stop)
 
@@ -185,6 +188,7 @@ class Training:
             first_step=self.progress.step,
             division=self.division,
             draws=self.task.draws,
+            mixing=self.task.mixing,
         )
 
     def _take_step(self, moment: Moment, parts: Iterator[Batch], stop: StopSignals) -> "_Asked":
@@ -194,6 +198,7 @@ class Training:
         )
         self.optimizer.zero_grad()
         numbers: dict[str, float] = {}
+        self.statistics.keep()
         for part, batch in enumerate(parts):
             self._add_gradient(batch, part, moment, numbers)
         self.scaler.unscale_(self.optimizer)
@@ -205,8 +210,10 @@ class Training:
             self.average.update()
             self.progress.skipped = 0
             self.progress.add(numbers)
-        elif not self._only_scaled_too_far(bad):
-            self._skip(bad, batch.together, moment)
+        else:
+            self.statistics.put_back()
+            if not self._only_scaled_too_far(bad):
+                self._skip(bad, batch.together, moment)
         self.scaler.update()
         return asked
 
@@ -290,9 +297,11 @@ class Training:
         }
         self.run.log_scalars(numbers, epoch=self.progress.epoch)
         self.run.log_speed(self._speed(meter), epoch=self.progress.epoch)
-        self.progress = _Progress(self.progress.epoch + 1, skipped=self.progress.skipped)
+        self.progress = _Progress(
+            self.progress.epoch + 1, skipped=self.progress.skipped, ended=verdict.stop
+        )
         _, asked = self._agree({}, 0.0, stop)
-        finished = self.progress.epoch == self.settings.epochs
+        finished = verdict.stop or self.progress.epoch == self.settings.epochs
         due = self.progress.epoch % self.config.checkpoints.every_epochs == 0
         if finished or due or asked.save or asked.stop:
             self._save(rank=verdict.rank)
@@ -374,6 +383,7 @@ class Training:
             "epoch": self.progress.epoch,
             "step": self.progress.step,
             "skipped": self.progress.skipped,
+            "ended": self.progress.ended,
             "sums": self.progress.sums,
             "averaged_steps": self.average.steps,
             "metrics_bytes": self.run.metrics_bytes,
@@ -398,7 +408,8 @@ class Training:
         found.load_into(own)
         self.average.steps = facts["averaged_steps"]
         self.scaler.load_state_dict(facts["scaler"])
-        self.progress = _Progress(facts["epoch"], facts["step"], facts["skipped"])
+        ended = facts.get("ended", False)  # which older checkpoints do not tell
+        self.progress = _Progress(facts["epoch"], facts["step"], facts["skipped"], ended)
         self.progress.sums = {name: list(pair) for name, pair in facts["sums"].items()}
         groups = {name.partition("/")[0] for name in found.names}
         further = groups - {name.partition("/")[0] for name in own}

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glcm_mae.data.batching.batches import Batch
+from glcm_mae.data.batching.mixing import Mixing
 from glcm_mae.data.store.pixels import Pixels
 
 
@@ -48,10 +49,12 @@ class Verdict(NamedTuple):
     Attributes:
         numbers: To be logged.
         rank: How good the weights are, for keeping the best; higher is better.
+        stop: Whether the training ends with this epoch.
     """
 
     numbers: Mapping[str, float]
     rank: Sequence[float]
+    stop: bool = False
 
 
 class Task(Protocol):
@@ -85,6 +88,11 @@ class Task(Protocol):
     @property
     def draws(self) -> int:
         """Counted numbers that an image needs beyond augmentation."""
+        ...
+
+    @property
+    def mixing(self) -> Mixing:
+        """How the images of a step are mixed with each other."""
         ...
 
     def rows(self, epoch: int) -> NDArray[np.int64]:

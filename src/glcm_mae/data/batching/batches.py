@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glcm_mae.data.batching.mixing import UNMIXED, Mixing, Mixture, draw_mixture, mix
 from glcm_mae.data.batching.randomness import (
     Stream,
     counted_permutation,
@@ -32,6 +33,8 @@ class Batch(NamedTuple):
         together: Rows of all images of the step, on all processes.
         noise: Counted uniform numbers of each image, for its mask.
         part: Number of the part of the step, on this process.
+        begin: Position of the first of these images among those of the step.
+        mixture: How all images of the step were mixed with each other; empty if not.
     """
 
     rows: NDArray[np.int64]
@@ -40,6 +43,8 @@ class Batch(NamedTuple):
     together: NDArray[np.int64] = np.empty(0, dtype=np.int64)
     noise: Float[Tensor, "batch draws"] = torch.empty(0, 0)
     part: int = 0
+    begin: int = 0
+    mixture: Mixture = UNMIXED
 
 
 class Division(NamedTuple):
@@ -69,6 +74,9 @@ class Division(NamedTuple):
 
 WHOLE = Division()
 """One process, one part a step."""
+
+STILL = Mixing()
+"""Every image stays as it is."""
 
 
 def to_images(
@@ -100,6 +108,7 @@ def training_batches(
     first_step: int = 0,
     division: Division = WHOLE,
     draws: int = 0,
+    mixing: Mixing = STILL,
 ) -> Iterator[Batch]:
     """Yield the rows once, shuffled and augmented as seed and epoch determine.
 
@@ -117,6 +126,7 @@ def training_batches(
         first_step: Steps of the epoch that are passed over, because they are done.
         division: What of each step is this process's, and in how many parts.
         draws: Counted uniform numbers an image that come along as ``noise``.
+        mixing: How the images of a step are mixed with each other.
 
     Yields:
         Batches, ``division.parts`` a step; over all processes, every row of ``rows``
@@ -128,6 +138,9 @@ def training_batches(
         order = counted_permutation(seed, epoch, len(chosen))
         chosen, samples = chosen[order], samples[order]
 
+    def augmented(rows: NDArray[np.int64], samples: NDArray[np.int64]) -> Tensor:
+        return _augmented(pixels, rows, samples, seed, epoch, device, augmentation)
+
     def assemble(number: int) -> Batch:
         step, part = divmod(number, division.parts)
         together = slice((first_step + step) * batch_size, (first_step + step + 1) * batch_size)
@@ -135,16 +148,41 @@ def training_batches(
         begin, end = division.positions(part, len(rows_now))
         share = (end - begin) / len(rows_now)
         some = slice(begin, end) if end > begin else slice(0, 1)
-        images = _augmented(
-            pixels, rows_now[some], samples_now[some], seed, epoch, device, augmentation
-        )
+        mixture = UNMIXED
+        if mixing.active:
+            size = (pixels.shape[2], pixels.shape[3])
+            mixture = draw_mixture(samples_now, size, mixing, seed=seed, epoch=epoch)
+        images = _mixed(augmented, rows_now, samples_now, some, mixture)
         noise = counted_uniforms(
             seed, epoch, samples_now[some].tolist(), draws, stream=Stream.MASK
         )
-        return Batch(rows_now[some], images, share, rows_now, torch.from_numpy(noise), part)
+        return Batch(
+            *(rows_now[some], images, share, rows_now, torch.from_numpy(noise), part),
+            *(some.start, mixture),
+        )
 
     steps = count_batches(len(chosen), batch_size) - first_step
     yield from _ahead(assemble, steps * division.parts, workers)
+
+
+def _mixed(
+    augmented: Callable[[NDArray[np.int64], NDArray[np.int64]], Tensor],
+    rows: NDArray[np.int64],
+    samples: NDArray[np.int64],
+    some: slice,
+    mixture: Mixture,
+) -> Tensor:
+    """Make some images of a step; partners are made anew, for another part may hold them."""
+    images = augmented(rows[some], samples[some])
+    if not len(mixture.shares):
+        return images
+    mine = mixture.part(some.start, len(images))
+    changed = np.flatnonzero(mine.shares < 1.0)
+    if len(changed):
+        chosen = mine.rows(changed)
+        others = augmented(rows[chosen.partners], samples[chosen.partners])
+        images[changed] = mix(images[changed], others, chosen)
+    return images
 
 
 def _augmented(

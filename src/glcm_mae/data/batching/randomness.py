@@ -21,6 +21,8 @@ class Stream(IntEnum):
     AUGMENTATION = 2
     MASK = 3
     DROPOUT = 4
+    MIXING = 5
+    CORRUPTION = 8
 
 
 def counted_seed(seed: int, stream: Stream, epoch: int = 0, step: int = 0) -> int:

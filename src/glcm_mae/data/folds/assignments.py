@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from glcm_mae.data.folds.parts import part_names
+from glcm_mae.data.folds.parts import number_groups, part_names
 from glcm_mae.data.folds.splits import Fold
 from glcm_mae.data.tables.table import ImageTable
 from glcm_mae.errors import InputError
@@ -53,17 +53,50 @@ def read_assignment(path: Path, table: ImageTable) -> tuple[str, ...]:
     Raises:
         InputError: If the file is missing, lacks a column, or does not list an image.
     """
+    return _read_column(path, "split", table)
+
+
+def format_groups(table: ImageTable) -> str:
+    """Return what stays together as CSV text with the columns ``path,group``, in table order.
+
+    Groups are numbered as they first appear: their own names may tell who a patient is.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "group"])
+    writer.writerows(zip(table.names, number_groups(table.groups).tolist(), strict=True))
+    return text.getvalue()
+
+
+def read_groups(path: Path, table: ImageTable) -> tuple[str, ...]:
+    """Return the group of every image of a table.
+
+    Args:
+        path: CSV file with the columns ``path`` and ``group``.
+        table: The images; all must be listed, others may be. One whose group is left empty
+            is its own.
+
+    Raises:
+        InputError: If the file is missing, lacks a column, or does not list an image.
+    """
+    groups = _read_column(path, "group", table)
+    return tuple(
+        group or f"alone {name}" for group, name in zip(groups, table.names, strict=True)
+    )
+
+
+def _read_column(path: Path, column: str, table: ImageTable) -> tuple[str, ...]:
+    setting = {"split": "data.split", "group": "data.groups"}[column]
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); check data.split"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise InputError(f"{path}: cannot be read ({reason}); check {setting}") from error
     columns = list(rows[0]) if rows else []
-    if not {"path", "split"} <= set(columns):
-        raise InputError(f"{path}: needs the columns path and split, has {columns}")
-    parts = {row["path"]: row["split"] for row in rows}
+    if not {"path", column} <= set(columns):
+        raise InputError(f"{path}: needs the columns path and {column}, has {columns}")
+    parts = {row["path"]: row[column] or "" for row in rows}
     missing = [name for name in table.names if name not in parts]
     if missing:
         raise InputError(

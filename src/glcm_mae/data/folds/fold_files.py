@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from glcm_mae.data.folds.assignments import row_parts
 from glcm_mae.data.folds.parts import number_groups, part_names
@@ -159,15 +160,19 @@ def repeat_numbers(folds: Sequence[Fold]) -> list[int]:
     return numbers
 
 
-def check_folds(folds: Iterable[Fold], groups: Sequence[str]) -> None:
+def check_folds(
+    folds: Iterable[Fold], groups: Sequence[str], names: Sequence[str] = ()
+) -> None:
     """Refuse folds in which a group stands in two parts.
 
     Args:
         folds: The folds.
         groups: Patient (or other source) of each row.
+        names: What each image is called; with them two images of a torn group are told.
 
     Raises:
-        InputError: If a fold tears groups apart; it tells how many, not which.
+        InputError: If a fold tears groups apart; it tells how many, never what they are
+            called.
 
     Example:
         >>> fold = Fold(np.array([0]), np.array([1]), np.array([2]))
@@ -183,7 +188,21 @@ def check_folds(folds: Iterable[Fold], groups: Sequence[str]) -> None:
         torn = sum(times > 1 for times in found.values())
         if torn:
             stands = "stands" if torn == 1 else "stand"
+            such = _torn_images(fold, numbers, names) if names else ""
             raise InputError(
                 f"fold-{number}: {torn} of {len(found)} groups (patients) {stands} in two "
-                "parts; keep all images of a group in one part"
+                f"parts{such}; keep all images of a group in one part"
             )
+
+
+def _torn_images(fold: Fold, numbers: npt.NDArray[np.intp], names: Sequence[str]) -> str:
+    """Tell two images of the first group that stands in two parts."""
+    parts = row_parts(fold, len(numbers))
+    first: dict[int, int] = {}
+    for row, part in enumerate(parts):
+        if part == "unused":
+            continue
+        other = first.setdefault(int(numbers[row]), row)
+        if parts[other] != part:
+            return f", such as {names[other]} ({parts[other]}) and {names[row]} ({part})"
+    return ""

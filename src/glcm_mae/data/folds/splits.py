@@ -172,17 +172,61 @@ def fold_from_splits(splits: Sequence[str]) -> Fold:
         (array([0, 3]), array([1]), array([2]))
     """
     names = np.array(part_names(splits))
-    for part in ("train", "validation", "test"):
+    _check_parts(names, ("train", "validation", "test"))
+    train, validation, test = (
+        np.flatnonzero(names == part) for part in ("train", "validation", "test")
+    )
+    return Fold(train, validation, test)
+
+
+def _check_parts(names: npt.NDArray[np.str_], needed: Sequence[str]) -> None:
+    for part in needed:
         if part not in names:
             raise InputError(
                 f"split: no row is for {part}; give some rows the split "
                 f"{'val' if part == 'validation' else part}, or leave all cells empty to have "
                 "the parts drawn"
             )
-    train, validation, test = (
-        np.flatnonzero(names == part) for part in ("train", "validation", "test")
-    )
-    return Fold(train, validation, test)
+
+
+def official_fold(
+    splits: Sequence[str],
+    labels: Sequence[int] | npt.NDArray[np.integer],
+    groups: Sequence[str],
+    *,
+    validation_share: float,
+    seed: int,
+) -> Fold:
+    """Take the parts of a data set's own split; cut validation from train if it has none.
+
+    Args:
+        splits: ``train``, ``val``, ``test`` or ``unused`` for each row.
+        labels: Class index of each row.
+        groups: Patient (or other source) of each row; the cut keeps them together.
+        validation_share: Share of the train rows that validate, where no row does.
+        seed: The same seed makes the same cut.
+
+    Returns:
+        The three parts. Groups that the given split tears apart stay torn.
+
+    Raises:
+        InputError: If a name is unknown, no row is for train or test, or none can be
+            spared for validation.
+
+    Example:
+        >>> splits, labels = ["train"] * 4 + ["test"], [0, 0, 1, 1, 0]
+        >>> fold = official_fold(splits, labels, list("abcde"), validation_share=0.5, seed=0)
+        >>> len(fold.train), len(fold.validation), fold.test
+        (2, 2, array([4]))
+    """
+    names = np.array(part_names(splits))
+    if "validation" in names:
+        return fold_from_splits(splits)
+    _check_parts(names, ("train", "test"))
+    _check_share("validation_share", validation_share)
+    train, test = np.flatnonzero(names == "train"), np.flatnonzero(names == "test")
+    classes_of, groups_of = _as_arrays(labels, groups)
+    return Fold(*_cut(train, classes_of, groups_of, validation_share, seed), test)
 
 
 def _check_share(name: str, share: float) -> None:

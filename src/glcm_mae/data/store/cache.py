@@ -6,6 +6,7 @@ A cache folder holds::
     <key>/pixels.bin       the pixels, one image after the other
     <key>.building/        an entry that is being made, or was when its maker died
     contents/              SHA-256 of files that have not changed, see contents.py
+    features/              what frozen models make of images, see embedding.py
 
 The key is the SHA-256 of all that decides about the pixels: what the files hold, in
 their order, and the policy. So nothing in it can be out of date.
@@ -224,7 +225,7 @@ def cache_entries(folder: Path) -> tuple[CacheEntry, ...]:
 
 
 def clear_cache(folder: Path) -> int:
-    """Remove all decoded images of a cache folder, and nothing else that lies in it.
+    """Remove all decoded images and features of a cache folder, and nothing else in it.
 
     Runs that use them keep what they have mapped.
 
@@ -245,6 +246,9 @@ def clear_cache(folder: Path) -> int:
                 remove_folder(place, (_INDEX, _PIXELS))
         for memo in folder.glob("contents/*.bin"):
             memo.unlink()
+        for features in folder.glob("features/*/*.safetensors"):
+            freed += features.stat().st_size
+            features.unlink()
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be cleared ({error.strerror}); check whose it is"

@@ -30,6 +30,8 @@ def test_the_streams_keep_their_numbers() -> None:
         "AUGMENTATION": 2,
         "MASK": 3,
         "DROPOUT": 4,
+        "MIXING": 5,
+        "CORRUPTION": 8,
     }
     assert counted_seed(0, Stream.MASK, 1, 2) == counted_seed(0, Stream.MASK, 1, 2)
 

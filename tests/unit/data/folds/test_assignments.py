@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glcm_mae.data.folds.assignments import format_assignment, read_assignment, training_rows
+from glcm_mae.data.folds.assignments import (
+    format_assignment,
+    format_groups,
+    read_assignment,
+    read_groups,
+    training_rows,
+)
 from glcm_mae.data.folds.splits import Fold, fold_from_splits
 from glcm_mae.data.tables.table import ImageTable
 from glcm_mae.errors import InputError
@@ -80,3 +86,31 @@ def test_all_but_the_test_images_may_be_trained_on() -> None:
 def test_an_image_of_an_unknown_part_is_not_trained_on() -> None:
     with pytest.raises(InputError, match="train, val, test or unused, found 'tset'"):
         training_rows(("train", "tset"), 2)
+
+
+def test_groups_come_back_as_numbers_without_their_names(tmp_path: Path) -> None:
+    table = ImageTable(Path("images"), PATHS, (), (), ("ann", "bob", "ann", "cleo"), ())
+    text = format_groups(table)
+    assert text.splitlines()[:2] == ["path,group", "a.png,0"]
+    assert read_groups(written(tmp_path, text), table) == ("0", "1", "0", "2")
+
+
+def test_an_image_without_a_group_is_its_own(tmp_path: Path) -> None:
+    rows = ["path,group", "a.png,0", '"b, c/d.png",', "é.png,", "z.png,0", "other.png,0"]
+    groups = read_groups(written(tmp_path, "\n".join(rows)), TABLE)
+    assert groups[0] == groups[3] == "0"
+    assert len(set(groups)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("path,split\na.png,train\n", "needs the columns path and group"),
+        ("path,group\na.png,1\n", "does not list 3 of the images, such as b, c/d.png"),
+    ],
+)
+def test_groups_that_do_not_serve_are_told(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        read_groups(written(tmp_path, text), TABLE)
+    with pytest.raises(InputError, match=r"cannot be read .*; check data.groups"):
+        read_groups(tmp_path / "none.csv", TABLE)

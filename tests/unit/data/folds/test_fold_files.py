@@ -127,6 +127,12 @@ def test_folds_that_tear_patients_apart_are_refused_without_their_names() -> Non
         "fold-1: 2 of 4 groups (patients) stand in two parts; keep all images of a group in "
         "one part"
     )
+    with pytest.raises(
+        InputError, match=r"such as 0\.png \(train\) and 1\.png \(validation\);"
+    ):
+        check_folds([torn], groups, [f"{row}.png" for row in range(6)])
+    unused = fold([0], [3], [4, 5])  # what no part holds tears nothing
+    check_folds([unused], ["ann", "ann", "bob", "bob", "cleo", "dan"], list("abcdef"))
 
 
 def test_the_official_parts_of_a_real_set_tear_numbers_apart(kermany_cxr: Path) -> None:

@@ -6,7 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glcm_mae.data.folds.splits import Fold, fold_from_splits, hold_out, make_folds
+from glcm_mae.data.folds.splits import (
+    Fold,
+    fold_from_splits,
+    hold_out,
+    make_folds,
+    official_fold,
+)
 from glcm_mae.data.tables.table import read_table
 from glcm_mae.errors import InputError
 
@@ -262,3 +268,35 @@ def test_folds_of_real_patients(kermany_cxr: Path) -> None:
 def test_the_official_parts_of_a_real_set(kermany_cxr: Path) -> None:
     fold = fold_from_splits(read_table(kermany_cxr / "manifest.csv", labelled=True).splits)
     assert [len(part) for part in parts(fold)] == [5216, 16, 624]
+
+
+def test_an_official_split_with_validation_is_taken_as_it_is() -> None:
+    splits = ["test"] * 6 + ["Val"] * 4 + ["train"] * 18 + ["unused"] * 2
+    fold = official_fold(splits, LABELS, PATIENTS, validation_share=0.5, seed=0)
+    assert parts(fold) == (set(range(10, 28)), set(range(6, 10)), set(range(6)))
+
+
+def test_an_official_split_without_validation_has_it_cut_from_train() -> None:
+    splits = (["test"] * 4 + ["train"] * 16) + (["test"] * 2 + ["train"] * 8)
+    fold = official_fold(splits, LABELS, PATIENTS, validation_share=0.25, seed=0)
+    train, validation, test = parts(fold)
+    assert test == {0, 1, 2, 3, 20, 21}
+    assert shares(fold.validation) == [4, 2]
+    assert train | validation | test == set(range(30))
+    held = {PATIENTS[row] for row in validation}
+    assert not held & {PATIENTS[row] for row in train}
+    other = official_fold(splits, LABELS, PATIENTS, validation_share=0.25, seed=1)
+    assert parts(other)[1] != validation
+    again = official_fold(splits, LABELS, PATIENTS, validation_share=0.25, seed=0)
+    assert parts(again) == parts(fold)
+
+
+@pytest.mark.parametrize("lacking", ["train", "test"])
+def test_an_official_split_needs_train_and_test(lacking: str) -> None:
+    splits = ["test" if lacking == "train" else "train"] * 30
+    with pytest.raises(InputError, match=f"split: no row is for {lacking}"):
+        official_fold(splits, LABELS, PATIENTS, validation_share=0.25, seed=0)
+    with pytest.raises(InputError, match="validation_share: must be above 0"):
+        official_fold(
+            ["train"] * 20 + ["test"] * 10, LABELS, PATIENTS, validation_share=0.9, seed=0
+        )

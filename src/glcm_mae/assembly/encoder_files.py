@@ -1,8 +1,6 @@
-"""From settings to what is trained: models, objective, weights."""
+"""Weights of encoders and autoencoders: written, and read again where they fit."""
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -12,12 +10,10 @@ from safetensors import safe_open
 from torch import Tensor
 
 from glcm_mae.checkpoints import Checkpoints
-from glcm_mae.config import FinetuningConfig, LossesConfig, ModelConfig
-from glcm_mae.data import ImageTable, ReadingPolicy, file_hashes
-from glcm_mae.data.batching.randomness import Stream, counted_seed
+from glcm_mae.config import ModelConfig
+from glcm_mae.data import ReadingPolicy
 from glcm_mae.errors import InputError
-from glcm_mae.losses.objective import Objective
-from glcm_mae.model import Classifier, Encoder, MaskedAutoencoder, build_encoder
+from glcm_mae.model import Encoder, MaskedAutoencoder
 from glcm_mae.model.weights import (
     LoadReport,
     load_into_autoencoder,
@@ -25,74 +21,10 @@ from glcm_mae.model.weights import (
     read_weights,
 )
 from glcm_mae.progress import say
-from glcm_mae.runs import keep_file
 from glcm_mae.tensor_file import TensorFile, read_tensor_file, readable, write_tensor_file
-from glcm_mae.texture import Offset, Scale
 
 ENCODER_FILE = "encoder.safetensors"
 AUTOENCODER_FILE = "autoencoder.safetensors"
-IMAGES_FILE = "images.csv"
-
-
-def build_autoencoder(model: ModelConfig, *, seed: int) -> MaskedAutoencoder:
-    """Build the autoencoder of some settings, with random weights of a seed.
-
-    Raises:
-        InputError: If the encoder is unknown or no plain ViT.
-    """
-    torch.manual_seed(counted_seed(seed, Stream.WEIGHTS))
-    return MaskedAutoencoder(
-        _build_encoder(model),
-        decoder_depth=model.decoder_depth,
-        decoder_width=model.decoder_width,
-        decoder_heads=model.decoder_heads,
-    )
-
-
-def _build_encoder(model: ModelConfig, *, drop_path: float = 0.0) -> Encoder:
-    try:
-        return build_encoder(
-            model.encoder,
-            image_size=model.image_size,
-            patch_size=model.patch_size,
-            channels=model.channels,
-            drop_path=drop_path,
-            options=model.encoder_options,
-        )
-    except ValueError as error:
-        raise InputError(str(error)) from error
-
-
-def build_classifier(
-    model: ModelConfig, finetuning: FinetuningConfig, *, classes: int, seed: int
-) -> Classifier:
-    """Build the classifier of some settings, with random weights of a seed.
-
-    Raises:
-        InputError: If the encoder is unknown or no plain ViT.
-    """
-    torch.manual_seed(counted_seed(seed, Stream.WEIGHTS))
-    encoder = _build_encoder(model, drop_path=finetuning.drop_path)
-    return Classifier(encoder, classes=classes, pooling=finetuning.pooling)
-
-
-def build_objective(losses: LossesConfig, patch_size: int) -> Objective:
-    """Build the objective of some settings."""
-    glcm = losses.glcm
-    first, *further = (
-        Scale(scale.levels, scale.bandwidth, tuple(Offset(*step) for step in scale.offsets))
-        for scale in (glcm, *glcm.further_scales)
-    )
-    return Objective(
-        patch_size=patch_size,
-        normalised=losses.mse.normalised,
-        **first._asdict(),
-        further_scales=tuple(further),
-        symmetric=glcm.symmetric,
-        engine=glcm.engine,
-        window=losses.ssim.window,
-        sigma=losses.ssim.sigma,
-    )
 
 
 def save_autoencoder(
@@ -222,7 +154,7 @@ def load_encoder(
             images differs from the settings; the message names what differs.
     """
     if not is_own(weights):
-        _tell(lambda: load_into_encoder(encoder, read_weights(weights)))
+        tell_loaded(lambda: load_into_encoder(encoder, read_weights(weights)))
         return
     facts = _read_encoder(weights).facts
     now = _shape_of(model.model_dump(mode="json"), policy)
@@ -232,7 +164,7 @@ def load_encoder(
         raise InputError(
             f"{weights}: was trained with other settings: {'; '.join(differing)}; use the same"
         )
-    with _one_line():
+    with one_line():
         load_into_encoder(encoder, read_weights(encoder_file(weights)))
 
 
@@ -249,18 +181,24 @@ def start_autoencoder(
     Raises:
         InputError: If the weights are missing, damaged or of another model.
     """
-    _tell(lambda: load_into_autoencoder(model, read_weights(weights), target=target))
+    tell_loaded(lambda: load_into_autoencoder(model, read_weights(weights), target=target))
 
 
-def _tell(load: Callable[[], LoadReport]) -> None:
-    with _one_line():
+def tell_loaded(load: Callable[[], LoadReport]) -> None:
+    """Load weights, and say what became of every name.
+
+    Raises:
+        InputError: If they do not fit.
+    """
+    with one_line():
         report = load()
     for line in report.lines():
         say(line)
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
+def one_line() -> Iterator[None]:
+    """Turn what the science says of bad weights into the error that a user reads."""
     try:
         yield
     except ValueError as error:
@@ -276,39 +214,3 @@ def _shape_of(model: Mapping[str, Any], policy: ReadingPolicy) -> dict[str, Any]
         **{f"model.{name}": model.get(name) for name in names},
         **{f"data.{name}": reading[name] for name in kept},
     }
-
-
-def record_images(path: Path, table: ImageTable, cache: Path | None) -> None:
-    """Write ``path,sha256`` of every image trained on, so that overlap can be checked.
-
-    Args:
-        path: The file.
-        table: The images.
-        cache: Folder for decoded images, which remembers the hashes.
-
-    Raises:
-        InputError: If the run was begun with other images.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "sha256"])
-    writer.writerows(zip(table.names, file_hashes(table, cache), strict=True))
-    keep_file(path, text.getvalue().encode())
-
-
-def count_seen(weights: Path, hashes: Sequence[str]) -> int | None:
-    """Return how many images, by content, the weights were trained on.
-
-    Args:
-        weights: Pre-training run folder, or an encoder file inside one.
-        hashes: SHA-256 of the images in question.
-
-    Returns:
-        The count, or None where the run's list of images is not beside the weights.
-    """
-    record = encoder_file(weights).with_name(IMAGES_FILE)
-    if not record.is_file():
-        return None
-    with record.open(encoding="utf-8", newline="") as file:
-        known = {row["sha256"] for row in csv.DictReader(file)}
-    return sum(digest in known for digest in hashes)

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn import metrics
 
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import (
+    ALONE,
     CLASS_SCORES,
     SCORES,
     Predictions,
@@ -63,6 +65,13 @@ def test_two_classes_equal_scikit_learn(positive: str) -> None:
     assert got["sensitivity"] == pytest.approx(metrics.recall_score(truth, called))
     assert got["specificity"] == pytest.approx(metrics.recall_score(~truth, ~called))
     assert got["f1"] == pytest.approx(metrics.f1_score(truth, called))
+    assert got["ppv"] == pytest.approx(metrics.precision_score(truth, called))
+    assert got["npv"] == pytest.approx(metrics.precision_score(~truth, ~called))
+    assert got["mcc"] == pytest.approx(metrics.matthews_corrcoef(truth, called))
+    certainty = made.probabilities[:, column]
+    assert got["auprc"] == pytest.approx(metrics.average_precision_score(truth, certainty))
+    assert got["brier"] == pytest.approx(metrics.brier_score_loss(truth, certainty))
+    assert got["log_loss"] == pytest.approx(metrics.log_loss(truth, certainty))
     assert got["auroc"] == pytest.approx(
         metrics.roc_auc_score(truth, made.probabilities[:, column])
     )
@@ -82,6 +91,13 @@ def test_three_classes_equal_scikit_learns_macro_means() -> None:
             made.labels, made.probabilities, multi_class="ovr", average="macro"
         )
     )
+    precision = metrics.precision_score(made.labels, called, average="macro")
+    assert got["ppv"] == pytest.approx(precision)
+    assert got["mcc"] == pytest.approx(metrics.matthews_corrcoef(made.labels, called))
+    auprc = metrics.average_precision_score(np.eye(3)[made.labels], made.probabilities)
+    assert got["auprc"] == pytest.approx(auprc)
+    log_loss = metrics.log_loss(made.labels, made.probabilities)
+    assert got["log_loss"] == pytest.approx(log_loss)
     specificities = [
         metrics.recall_score(made.labels != k, called != k) for k in range(len(THREE))
     ]
@@ -108,8 +124,11 @@ def test_scores_without_meaning_are_nan() -> None:
     assert alone["sensitivity"] == 0.5
     assert math.isnan(alone["specificity"])
     assert math.isnan(alone["auroc"])
-    # Neither there nor called: no F1 either.
-    assert math.isnan(class_scores(np.array([0, 0]), sure[[0, 0]], 1)["f1"])
+    # Neither there nor called: no F1 either, and no predictive value.
+    nothing = class_scores(np.array([0, 0]), sure[[0, 0]], 1)
+    for name in ("f1", "ppv", "auprc"):
+        assert math.isnan(nothing[name])
+    assert nothing["npv"] == 1.0
 
 
 def test_a_class_that_is_called_but_not_there_does_not_spoil_balanced_accuracy() -> None:
@@ -152,7 +171,7 @@ def test_predictions_come_back_exactly(classes: tuple[str, ...], tmp_path: Path)
     write_predictions(tmp_path / "predictions.csv", made)
     back = read_predictions(tmp_path / "predictions.csv")
     assert (back.paths, back.classes) == (made.paths, made.classes)
-    for name in ("folds", "labels", "probabilities"):
+    for name in ("folds", "labels", "probabilities", "groups", "repeat"):
         assert np.array_equal(getattr(back, name), getattr(made, name))
 
 
@@ -169,9 +188,18 @@ def scores_by_hand(
     return {
         "sensitivity": tp / (tp + fn),
         "specificity": tn / (tn + fp),
+        "ppv": tp / (tp + fp),
+        "npv": tn / (tn + fn),
         "auroc": auroc_by_pairs(truth, certainty),
+        "auprc": precision_at_every_hit(truth, certainty),
         "f1": 2 * tp / (2 * tp + fp + fn),
     }
+
+
+def precision_at_every_hit(truth: np.ndarray, certainty: np.ndarray) -> float:
+    """Average precision where no two images are equally certain."""
+    hits = truth[np.argsort(-certainty)]
+    return float((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
 
 
 @pytest.mark.parametrize(("classes", "positive"), [(TWO, "well"), (THREE, "")])
@@ -182,7 +210,7 @@ def test_every_score_follows_from_the_written_table(
     write_predictions(tmp_path / "predictions.csv", made)
     with (tmp_path / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0])[4:] == [f"p_{name}" for name in classes]
+    assert list(rows[0])[6:] == [f"p_{name}" for name in classes]
     got = score_folds(made, positive)
     by_fold = []
     for fold, scores in enumerate(got["folds"]):
@@ -201,15 +229,21 @@ def test_every_score_follows_from_the_written_table(
                 key: np.mean([per_class[name][key] for name in classes]) for key in CLASS_SCORES
             }
         )
+        chances = np.array([[float(row[f"p_{name}"]) for name in classes] for row in part])
+        truth = labels[:, None] == np.array(classes)
         expected = {
             "accuracy": (labels == called).mean(),
             "balanced_accuracy": np.mean(recalls),
+            "mcc": metrics.matthews_corrcoef(labels, called),
             **main,
+            "brier": ((chances - truth) ** 2).sum(axis=1).mean() / 2,
+            "log_loss": -np.log(chances[truth]).mean(),
         }
         by_fold.append(expected)
-        assert {key: scores[key] for key in SCORES} == pytest.approx(expected)
+        assert {key: scores[key] for key in expected} == pytest.approx(expected)
+        assert set(SCORES) - set(expected) == {"ece"}  # has its own tests
         assert scores["per_class"] == {k: pytest.approx(v) for k, v in per_class.items()}
-    for key in SCORES:
+    for key in by_fold[0]:
         values = np.array([expected[key] for expected in by_fold])
         mean = values.sum() / 5
         summary = got["summary"][key]
@@ -255,6 +289,72 @@ def test_folds_are_taken_apart_and_put_together() -> None:
     assert np.array_equal(together.labels[order], made.labels[expected])
     assert np.array_equal(together.probabilities[order], made.probabilities[expected])
     assert together.classes == made.classes
+
+
+def test_groups_and_passes_go_through_the_table(tmp_path: Path) -> None:
+    made = drawn(TWO)
+    groups, repeat = np.arange(60) // 3, np.arange(60) % 2
+    groups[:3] = ALONE
+    write_predictions(tmp_path / "p.csv", replace(made, groups=groups, repeat=repeat))
+    back = read_predictions(tmp_path / "p.csv")
+    assert np.array_equal(back.groups, groups)
+    assert np.array_equal(back.repeat, repeat)
+    assert back.fold(2).groups.tolist() == groups[made.folds == 2].tolist()
+    with (tmp_path / "p.csv").open(newline="") as file:
+        assert [row["group"] for row in csv.DictReader(file)][2:5] == ["", "1", "1"]
+
+
+def test_a_table_without_groups_is_read_too(tmp_path: Path) -> None:
+    text = "path,fold,label,predicted,p_a,p_b\nx.png,0,a,a,0.75,0.25\ny.png,1,b,a,0.5,0.5\n"
+    (tmp_path / "old.csv").write_text(text)
+    back = read_predictions(tmp_path / "old.csv")
+    assert back.groups.tolist() == [ALONE, ALONE]
+    assert back.repeat.tolist() == [0, 0]
+
+
+def test_an_image_on_its_own_is_one_cluster_in_every_pass() -> None:
+    made = drawn(TWO, count=4)
+    lone = replace(made, groups=np.array([ALONE, 7, ALONE, 7]))
+    twice = concatenate([lone, replace(lone, repeat=np.ones(4, dtype=int))])
+    assert twice.clusters.tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
+
+
+def test_arrays_of_another_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="groups has 2 rows for 60 paths"):
+        replace(drawn(TWO), groups=np.array([1, 2]))
+
+
+def test_predictions_of_other_classes_are_not_put_together() -> None:
+    with pytest.raises(ValueError, match="the classes differ"):
+        concatenate([drawn(TWO), drawn(("x", "y"))])
+
+
+@pytest.mark.parametrize("cells", ["0.9,0.3", "nan,0.5", "inf,0.0", "often,0.1"])
+def test_what_is_no_probability_is_refused(cells: str, tmp_path: Path) -> None:
+    table = tmp_path / "p.csv"
+    table.write_text(f"path,fold,label,predicted,p_a,p_b\nx.png,0,a,a,{cells}\n")
+    with pytest.raises(InputError, match=r"p\.csv: holds a row that is no prediction \("):
+        read_predictions(table)
+
+
+@pytest.mark.parametrize("positive", ["b, c", "d"])
+def test_the_merge_of_the_rest_by_hand(positive: str) -> None:
+    made = drawn(THREE)
+    found = score_folds(made, positive)
+    column = THREE.index(positive)
+    for number, fold in enumerate(found["folds"]):
+        rows = made.folds == number
+        truth = made.labels[rows] == column
+        called = made.probabilities[rows].argmax(axis=1) == column
+        own = made.probabilities[rows, column]
+        merged = fold["merged"]
+        assert merged["accuracy"] == pytest.approx((truth == called).mean())
+        assert merged["f1"] == pytest.approx(metrics.f1_score(truth, called))
+        assert merged["brier"] == pytest.approx(metrics.brier_score_loss(truth, own))
+        for name in CLASS_SCORES:
+            assert merged[name] == pytest.approx(fold["per_class"][positive][name])
+    assert found["summary"]["merged"]["mcc"]["folds"] == 5
+    assert "merged" not in score_folds(made)["summary"]
 
 
 def test_a_missing_table_of_predictions_is_told(tmp_path: Path) -> None:

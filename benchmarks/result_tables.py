@@ -1,0 +1,200 @@
+"""The table of results of one data set: every system on the same folds, and their comparison.
+
+    python benchmarks/result_tables.py busi BUSI/manifest.csv --seeds 3 --out runs/tables
+
+Each system is one ``glcm-mae crossval`` with the laptop recipe of the set; the commands are
+printed as they run. Killed, or stopped after ``--minutes``, the same command goes on where
+it was. At the end ``glcm-mae compare`` tests every system against GLCM-MAE, and scores,
+p-values, commands and wall times are written to ``benchmarks/results/table_SET.json`` and
+``.md``.
+"""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+MSE = "[{share: 1.0, mse: 1.0}]"
+PAPER = "[{share: 0.5, mse: 1.0}, {share: 0.5, mse: 0.1, glcm: 1.0, ssim: 1.0}]"
+SYSTEMS = {
+    "glcm-mae": [],
+    "mae": ["--losses.phases", MSE],
+    "vit-scratch": ["--start", "scratch"],
+    "glcm-mae-paper": [
+        *("--losses.phases", PAPER, "--losses.glcm.levels", "256"),
+        *("--losses.glcm.bandwidth", "0.0333"),
+    ],
+    "resnet50-scratch": ["--baseline", "resnet50", "--start", "scratch"],
+}
+TITLES = {
+    "resnet50-scratch": "ResNet-50 from scratch",
+    "vit-scratch": "ViT from scratch",
+    "mae": "MAE (MSE alone)",
+    "glcm-mae-paper": "GLCM-MAE (paper's setting)",
+    "glcm-mae": "GLCM-MAE (default setting)",
+}
+BASELINES = (
+    "majority class",
+    "gray-level statistics",
+    "radiomics, logistic regression",
+    "radiomics, gradient boosting",
+)
+SCORES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auroc", "f1")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("set", choices=("busi", "kermany", "sarscov2"))
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("runs/tables"))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="stop after so long; 0: never"
+    )
+    parser.add_argument("--systems", nargs="*", choices=SYSTEMS, default=list(SYSTEMS))
+    options = parser.parse_args()
+    deadline = time.monotonic() + 60 * options.minutes if options.minutes else None
+    folder = options.out / options.set
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in options.systems:
+        if not run_system(name, options, folder / name, deadline):
+            print("stopped; the same command goes on from here")
+            return 1
+    if set(options.systems) == set(SYSTEMS):
+        conclude(options, folder)
+    return 0
+
+
+def command_of(name: str, options: argparse.Namespace, out: Path) -> list[str]:
+    return [
+        *("glcm-mae", "crossval", "--config", f"recipes/laptop/{options.set}.yaml"),
+        *("--data.table", str(options.table), "--seeds", str(options.seeds)),
+        *("--fanout.workers", str(options.workers), "--fanout.threads", "1"),
+        *SYSTEMS[name],
+        *("--out", str(out)),
+    ]
+
+
+def run_system(
+    name: str, options: argparse.Namespace, out: Path, deadline: float | None
+) -> bool:
+    """Run or continue one cross-validation; return whether it is finished."""
+    wall_file = out.parent / "wall_seconds.json"
+    wall = json.loads(wall_file.read_text()) if wall_file.is_file() else {}
+    if (out / "scores.json").is_file() and name in wall:
+        return True
+    command = [*command_of(name, options, out.resolve()), "--resume"]
+    command[command.index("--data.table") + 1] = str(options.table.resolve())
+    print("$", " ".join(command), flush=True)
+    command[:1] = [sys.executable, "-m", "glcm_mae"]
+    start = time.monotonic()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    try:
+        left = None if deadline is None else max(1.0, deadline - time.monotonic())
+        code = process.wait(timeout=left)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        code = None
+    wall[name] = wall.get(name, 0.0) + time.monotonic() - start
+    wall_file.write_text(json.dumps(wall, indent=2))
+    if code not in (None, 0):
+        raise SystemExit(f"{name} ended with code {code}")
+    return code == 0
+
+
+def conclude(options: argparse.Namespace, folder: Path) -> None:
+    """Compare the systems, and write the table."""
+    names = list(SYSTEMS)
+    compared = folder / "comparison"
+    if not (compared / "comparison.json").is_file():
+        runs = [f"{name}={folder / name}" for name in names]
+        arguments = [sys.executable, "-m", "glcm_mae", "compare", *runs]
+        arguments += ["--reference", "true", "--scores", "[auroc]", "--out", str(compared)]
+        subprocess.run(arguments, check=True)
+    comparison = json.loads((compared / "comparison.json").read_text())
+    scores = {name: json.loads((folder / name / "scores.json").read_text()) for name in names}
+    first = scores[names[0]]
+    systems = {label: first["systems"][label] for label in BASELINES}
+    systems |= {TITLES[n]: scores[n]["systems"][scores[n]["system"]] for n in TITLES}
+    kept = {
+        label: {key: found[key] for key in ("summary", "pooled", "operating_point")}
+        for label, found in systems.items()
+    }
+    facts = {
+        "set": options.set,
+        "seeds": options.seeds,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "title": first["title"],
+        "notes": {name: found["notes"] for name, found in scores.items()},
+        "commands": {
+            name: " ".join(command_of(name, options, Path("runs/tables") / options.set / name))
+            for name in names
+        },
+        "wall_seconds": json.loads((folder / "wall_seconds.json").read_text()),
+        "systems": kept,
+        "comparison": comparison,
+    }
+    (RESULTS / f"table_{options.set}.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (RESULTS / f"table_{options.set}.md").write_text(as_markdown(facts))
+    print(as_markdown(facts))
+
+
+def as_markdown(facts: dict) -> str:
+    """Return mean ± SD, the interval of the AUROC, and the comparison with GLCM-MAE."""
+    pairs = {pair["second"]: pair["scores"][0] for pair in facts["comparison"]["pairs"]}
+    found = {TITLES[name]: item for name, item in pairs.items()}
+    headings = [
+        "System (%)",
+        *SCORES,
+        "AUROC, all images [95 %]",
+        "GLCM-MAE minus it",
+        "p",
+        "p (Holm)",
+    ]
+    lines = [headings, ["---"] + ["---:"] * (len(headings) - 1)]
+    for label, system in facts["systems"].items():
+        cells = [_mean_sd(system["summary"][score]) for score in SCORES]
+        area = system["pooled"]["auroc"]
+        limits = (
+            f"{_percent(area['estimate'])} [{_percent(area['low'])}, {_percent(area['high'])}]"
+        )
+        lines.append([label, *cells, limits, *_difference(found.get(label))])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _difference(item: dict | None) -> list[str]:
+    if item is None:
+        return ["", "", ""]
+    gain = item["difference"]
+    limits = " to ".join(
+        "–" if gain[side] is None else f"{100 * gain[side]:+.1f}" for side in ("low", "high")
+    )
+    return [
+        f"{100 * gain['estimate']:+.1f} ({limits})",
+        *("–" if item[key] is None else f"{item[key]:.3f}" for key in ("p_value", "p_holm")),
+    ]
+
+
+def _mean_sd(value: dict) -> str:
+    if value["mean"] is None:
+        return "–"
+    spread = "" if value["sd"] is None else f" ± {100 * value['sd']:.1f}"
+    return f"{100 * value['mean']:.1f}{spread}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

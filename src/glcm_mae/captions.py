@@ -1,0 +1,98 @@
+"""What a table says of a cross-validation: the name of the system, headline and notes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from glcm_mae.assembly import count_seen
+from glcm_mae.config import CrossValConfig
+from glcm_mae.data import ImageTable, LoadedImages, file_hashes
+from glcm_mae.downstream import TEST_FOLD_NOTE
+from glcm_mae.intake import cache_folder
+from glcm_mae.planning.shared_encoders import any_encoder, holds_encoders
+from glcm_mae.settings import read_yaml
+
+_ON_TOP = {
+    "finetune": "fine-tuned",
+    "linear": "linear probe",
+    "attentive": "attentive probe",
+    "knn": "kNN",
+}
+_TRAINED = ("finetune", "attentive")
+
+
+def headline(config: CrossValConfig, table: ImageTable, folds: int, passes: int) -> str:
+    """Return the headline of the table; it says what a reader must not overlook.
+
+    Args:
+        config: Settings of the cross-validation.
+        table: The images.
+        folds: Folds of all repeats together.
+        passes: Repeats.
+    """
+    times = f"{passes} times repeated " if passes > 1 else ""
+    marks = {
+        ", image-level split": table.grouping == "image",
+        ", leak check off": config.leak_check == "off",
+        ", TRANSDUCTIVE (pre-trained on the test images too)": config.transductive,
+    }
+    named = Path(*config.data.table.resolve().parts[-2:])  # no path of this machine
+    method = f"{times}{folds // passes}-fold cross-validation"
+    if config.folds.official:
+        method = "Official split"
+    return f"{method} of {named}{''.join(mark for mark, holds in marks.items() if holds)}"
+
+
+def system_name(config: CrossValConfig) -> str:
+    """Return what the system is called in the table."""
+    on_top = _ON_TOP[config.protocol]
+    marks = ""
+    if config.protocol in _TRAINED and config.finetuning.selection == "test-fold":
+        marks = " (epoch picked on the TEST fold)"
+    if config.start == "scratch":
+        how = "from scratch" if config.protocol == "finetune" else f"untrained, {on_top}"
+        return f"{config.baseline or 'ViT'}{', ' if config.baseline else ' '}{how}{marks}"
+    if config.start == "weights" and not holds_encoders(config.weights):
+        return f"{config.baseline or 'given encoder'}, {on_top}{marks}"
+    textured = any(phase.get("glcm", 0.0) > 0 for phase in _phases(config))
+    return f"{'GLCM-MAE' if textured else 'MAE (no GLCM)'}, {on_top}{marks}"
+
+
+def _phases(config: CrossValConfig) -> Sequence[Mapping[str, float]]:
+    """Return the phases of the losses that the encoders were trained by."""
+    if config.start == "pretraining" or config.weights is None:
+        return [phase.model_dump() for phase in config.losses.phases]
+    settings = read_yaml(any_encoder(config.weights) / "config.yaml")
+    return list(settings["losses"]["phases"])
+
+
+def selection_note(config: CrossValConfig) -> str:
+    """Say in one sentence what picked the weights that were tested."""
+    if config.protocol not in _TRAINED:
+        return "an inner validation part picked the settings of the probe"
+    return {
+        "inner": "an inner validation part picked the epoch",
+        "last": "no epoch was picked: the weights are those of the last",
+        "test-fold": TEST_FOLD_NOTE,
+    }[config.finetuning.selection]
+
+
+def pretraining_note(config: CrossValConfig, images: LoadedImages) -> str:
+    """Say in one sentence what the encoder saw of the images that are tested."""
+    if config.transductive:
+        return "TRANSDUCTIVE: one pre-training on all images, those of the test folds too"
+    if config.start == "pretraining":
+        return "pre-training is fold-aware: it never saw the test fold's images"
+    if config.start == "scratch" or config.weights is None:
+        return "no pre-training"
+    if holds_encoders(config.weights):
+        return (
+            "pre-training is fold-aware: encoders of another cross-validation, each of which "
+            "never saw the test fold's images"
+        )
+    hashes = file_hashes(images.table, cache_folder(config.data.cache))
+    seen = count_seen(config.weights, hashes)
+    if seen is None:
+        return "NOT fold-aware: whether the given encoder saw the test images is not known"
+    if seen:
+        return f"NOT fold-aware: the given encoder was trained on {seen} of these very images"
+    return "the given encoder was trained on none of these images (compared by content)"

@@ -1,0 +1,153 @@
+"""Runs that are finished: what they predicted, and how they came to it."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from glcm_mae.errors import InputError
+from glcm_mae.evaluation import Predictions, read_predictions
+
+PREDICTIONS_FILE = "predictions.csv"
+_PARTS_FILES = ("folds.csv", "split.csv")
+_TRAINED = ("finetune", "attentive")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a finished run left.
+
+    Attributes:
+        name: What tables call it.
+        folder: Its run folder.
+        predictions: Its predictions on the test images.
+        positive: The positive class, or empty.
+        selection: What picked the epoch: inner, last or test-fold.
+        transductive: Whether its pre-training saw the test images on purpose.
+        parts: Part of each image, by its path, in each fold.
+    """
+
+    name: str
+    folder: Path
+    predictions: Predictions
+    positive: str
+    selection: str
+    transductive: bool
+    parts: Sequence[Mapping[str, str]]
+
+    @property
+    def test_share(self) -> float:
+        """Test images per image of the training and validation parts, mean over folds."""
+        ratios = []
+        for column in self.parts:
+            parts = list(column.values())
+            learnt = parts.count("train") + parts.count("validation")
+            ratios.append(parts.count("test") / max(1, learnt))
+        return sum(ratios) / len(ratios)
+
+
+def read_runs(runs: Sequence[str]) -> list[FinishedRun]:
+    """Read finished runs, each given as ``FOLDER`` or ``NAME=FOLDER``.
+
+    Raises:
+        InputError: If a folder holds no finished run, or two have the same name.
+    """
+    found = [read_run(*_name_and_folder(run)) for run in runs]
+    names = [run.name for run in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(
+            f"two runs are called {twice[0]}: give them names, such as first={found[0].folder}"
+        )
+    return found
+
+
+def _name_and_folder(run: str) -> tuple[str, Path]:
+    name, equals, folder = run.partition("=")
+    if equals and name and folder and not Path(run).exists():
+        return name, Path(folder)
+    return Path(run).resolve().name, Path(run)
+
+
+def read_run(name: str, folder: Path) -> FinishedRun:
+    """Read one finished run of ``crossval``, ``finetune`` or ``probe``.
+
+    Raises:
+        InputError: If the folder holds none; the message says what is missing.
+    """
+    settings = _read_settings(folder)
+    predictions = read_predictions(folder / PREDICTIONS_FILE)
+    trained = settings.get("protocol", "finetune") in _TRAINED and "finetuning" in settings
+    tuning = settings.get("finetuning") or {}
+    return FinishedRun(
+        name=name,
+        folder=folder,
+        predictions=predictions,
+        positive=str((settings.get("data") or {}).get("positive") or ""),
+        selection=str(tuning.get("selection", "inner")) if trained else "inner",
+        transductive=bool(settings.get("transductive", False)),
+        parts=_read_parts(folder),
+    )
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    for file in ("config.yaml", PREDICTIONS_FILE):
+        if not (folder / file).is_file():
+            raise InputError(
+                f"{folder}: is not a finished run, {file} is missing; compare takes the run "
+                "folders of crossval, finetune and probe (--resume finishes a run)"
+            )
+    try:
+        found = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{folder / 'config.yaml'}: cannot be read ({error})") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{folder / 'config.yaml'}: holds no settings")
+    return found
+
+
+def _read_parts(folder: Path) -> list[dict[str, str]]:
+    path = next((folder / name for name in _PARTS_FILES if (folder / name).is_file()), None)
+    if path is None:
+        raise InputError(
+            f"{folder}: has neither {' nor '.join(_PARTS_FILES)}, so that its folds are not "
+            "known; run it again with this version"
+        )
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    columns = [name for name in (rows[0] if rows else {}) if name != "path"]
+    if not columns or "path" not in rows[0]:
+        raise InputError(f"{path}: is no table of folds (columns path, fold-0, ... or split)")
+    return [{row["path"]: row[column] for row in rows} for column in columns]
+
+
+def count_uses(runs: Sequence[FinishedRun]) -> tuple[int, list[str]]:
+    """Return how many finished runs beside these were tested on the same images.
+
+    Args:
+        runs: Runs that are compared; their parent folders are searched.
+
+    Returns:
+        Number of runs with just these test images, and the folders that were searched.
+    """
+    images = set(runs[0].predictions.paths)
+    parents = list(dict.fromkeys(run.folder.resolve().parent for run in runs))
+    found = {run.folder.resolve() for run in runs}
+    for parent in parents:
+        for folder in sorted(parent.iterdir()):
+            if folder not in found and _tested_images(folder) == images:
+                found.add(folder)
+    return len(found), [parent.name for parent in parents]
+
+
+def _tested_images(folder: Path) -> set[str]:
+    try:
+        with (folder / PREDICTIONS_FILE).open(encoding="utf-8", newline="") as file:
+            return {row.get("path", "") for row in csv.DictReader(file)}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return set()  # no run, or none that is finished

@@ -1,0 +1,138 @@
+"""What finished classifiers say of images: of their own test images, or of others."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from glcm_mae.assembly import CLASSIFIER_FILE, load_classifier
+from glcm_mae.config import FinetuneConfig
+from glcm_mae.devices import autocast
+from glcm_mae.downstream import PREDICTIONS_FILE, VALIDATION_FILE
+from glcm_mae.errors import InputError
+from glcm_mae.evaluation import Predictions, read_predictions
+
+CONFIG_FILE = "config.yaml"
+
+
+@dataclass(frozen=True)
+class FinishedFold:
+    """One trained classifier, and what it was asked.
+
+    Attributes:
+        folder: Run folder of its fine-tuning.
+        model: The classifier, in evaluation mode.
+        facts: What its file tells: classes, model, how images are read.
+        config: Settings of its fine-tuning.
+        test: What it said of its test part.
+        inner: What it said of its inner validation part, where that was kept.
+    """
+
+    folder: Path
+    model: nn.Module
+    facts: Mapping[str, Any]
+    config: FinetuneConfig
+    test: Predictions
+    inner: Predictions | None
+
+
+def load_folds(
+    run: Path, device: torch.device, *, table: Path | None = None
+) -> list[FinishedFold]:
+    """Read every trained classifier of a finished finetune or crossval.
+
+    Args:
+        run: Run folder.
+        device: Where the classifiers shall be.
+        table: Where the images lie now, if elsewhere than when the run was begun.
+
+    Returns:
+        The classifiers, in the order of their numbers.
+
+    Raises:
+        InputError: If there is none, one is not finished, or a file is damaged.
+    """
+    folders = [path.parent for path in run.rglob(CLASSIFIER_FILE)]
+    if not folders:
+        raise InputError(
+            f"{run}: holds no {CLASSIFIER_FILE}; give the run folder of a finished finetune or "
+            "crossval"
+        )
+    folds = [_load(folder, device, table) for folder in sorted(folders)]
+    folds.sort(key=lambda fold: int(fold.test.folds[0]))
+    numbers = [int(fold.test.folds[0]) for fold in folds]
+    twice = [number for number in numbers if numbers.count(number) > 1]
+    if twice:
+        raise InputError(
+            f"{run}: two classifiers have the number {twice[0]}, so it holds several runs; "
+            "give one of them"
+        )
+    if len({tuple(fold.facts["classes"]) for fold in folds}) > 1:
+        raise InputError(f"{run}: its classifiers have different classes; give one run")
+    return folds
+
+
+def _load(folder: Path, device: torch.device, table: Path | None) -> FinishedFold:
+    config = read_settings(folder, table)
+    model, facts = load_classifier(folder)
+    if not (folder / PREDICTIONS_FILE).is_file():
+        raise InputError(f"{folder}: is not finished; finish it with --resume first")
+    inner = folder / VALIDATION_FILE
+    return FinishedFold(
+        folder,
+        model.to(device).eval(),
+        facts,
+        config,
+        read_predictions(folder / PREDICTIONS_FILE),
+        read_predictions(inner) if inner.is_file() else None,
+    )
+
+
+def read_settings(folder: Path, table: Path | None = None) -> FinetuneConfig:
+    """Read the settings of a fine-tuning from its run folder.
+
+    Args:
+        folder: Run folder.
+        table: Where the images lie now, if elsewhere than when the run was begun.
+
+    Raises:
+        InputError: If they are missing or damaged.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if table is not None:
+            content["data"]["table"] = str(table)
+        return FinetuneConfig(**content)
+    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read; give the run folder as it was") from error
+
+
+@torch.no_grad()
+def predict(
+    fold: FinishedFold, batches: Iterable[Float[Tensor, "batch channel height width"]]
+) -> NDArray[np.float64]:
+    """Return the probabilities that a classifier gives to images, as its own test part got.
+
+    Args:
+        fold: The classifier.
+        batches: Images in [0, 1], in the size of its settings.
+
+    Returns:
+        One row an image, one column a class.
+    """
+    device = next(fold.model.parameters()).device
+    parts = []
+    for images in batches:
+        views = [images, images.flip(3)] if fold.facts.get("test_flips") else [images]
+        with autocast(device, fold.config.precision):
+            logits = torch.stack([fold.model(view.to(device)).float() for view in views])
+        parts.append(logits.double().softmax(dim=2).mean(dim=0).cpu().numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,197 @@
+"""The same plan by every executor, by one worker or two, killed or not: the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny import FINETUNE, PRETRAIN
+
+from glcm_mae.data import write_phantoms
+from glcm_mae.planning.locks import Locks
+
+FOLDS = 3
+SETTINGS = [
+    *PRETRAIN,
+    *FINETUNE,
+    *("--pretraining.epochs", "4", "--folds.count", str(FOLDS)),
+    *("--baselines", "off", "--evaluation.resamples", "200"),
+    *("--data.positive", "fine", "--fanout.threads", "1"),
+]
+RESULTS = [
+    "plan.json",
+    "folds.csv",
+    "predictions.csv",
+    "validation.csv",
+    "scores.json",
+    *(f"fold-{n}/pretraining/encoder.safetensors" for n in range(FOLDS)),
+    *(f"fold-{n}/pretraining/metrics.jsonl" for n in range(FOLDS)),
+    *(f"fold-{n}/finetuning/classifier.safetensors" for n in range(FOLDS)),
+]
+JOBS = [f"fold-{n}/{name}" for n in range(FOLDS) for name in ("pretraining", "finetuning")]
+PATIENCE = 600.0
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_phantoms(
+        tmp_path_factory.mktemp("fanout") / "images", count=24, size=32, seed=0
+    )
+
+
+def start(images: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+    """Start a crossval as a process of its own."""
+    command = [sys.executable, "-m", "glcm_mae", "crossval", "--data.table", str(images)]
+    with out.with_suffix(".txt").open("ab") as log:
+        return subprocess.Popen(
+            [*command, *SETTINGS, *more, "--out", str(out)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=log,
+            stderr=log,
+        )
+
+
+def end(process: subprocess.Popen[bytes], out: Path, code: int = 0) -> str:
+    try:
+        process.wait(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
+    told = out.with_suffix(".txt").read_text()
+    assert process.returncode == code, told
+    return told
+
+
+@pytest.fixture(scope="module")
+def undisturbed(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of one process, which every other must equal."""
+    out = tmp_path_factory.mktemp("one") / "run"
+    end(start(images, out), out)
+    return out
+
+
+def check_same(out: Path, other: Path) -> None:
+    for name in RESULTS:
+        assert (out / name).read_bytes() == (other / name).read_bytes(), name
+
+
+EXECUTORS = {
+    "local": ["--fanout.workers", "2"],
+    "slurm": [
+        *("--fanout.executor", "slurm", "--fanout.slurm.cluster", "local"),
+        *("--fanout.workers", "2"),
+    ],
+    "ray": ["--fanout.executor", "ray", "--fanout.workers", "2"],
+}
+
+
+@pytest.mark.parametrize("executor", list(EXECUTORS))
+def test_whichever_executor_ran_them_the_results_are_the_same_bytes(
+    executor: str, images: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    if executor != "local":
+        pytest.importorskip({"slurm": "submitit", "ray": "ray"}[executor])
+    out = tmp_path / "run"
+    told = end(start(images, out, *EXECUTORS[executor]), out)
+    assert f"6 jobs, 2 at a time ({executor})" in told
+    assert "6 of 6 jobs done" in told
+    check_same(out, undisturbed)
+    for job in JOBS:
+        assert f"{job} is finished" in (out / f"{job}.log.txt").read_text()
+    first = [line.split(" is finished")[0] for line in told.splitlines() if "jobs done" in line]
+    assert sorted(first) == sorted(JOBS), "each was done once"
+
+
+def marks(out: Path) -> dict[str, tuple[int, int]]:
+    """Return which jobs are done, and which file tells so."""
+    found = {}
+    for job in JOBS:
+        path = out / job / "done.json"
+        if path.is_file():
+            stat = path.stat()
+            found[job] = (stat.st_ino, stat.st_mtime_ns)
+    return found
+
+
+def wait_for(happened: "object", process: subprocess.Popen[bytes]) -> None:
+    """Wait until something has happened, or the run is over."""
+    limit = time.monotonic() + PATIENCE
+    while process.poll() is None and not happened():  # type: ignore[operator]
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+MOMENTS = {
+    "plan": lambda out: (out / "plan.json").is_file(),
+    "a begun job": lambda out: any(out.glob("*/*/config.yaml")),
+    "a checkpoint": lambda out: any(out.glob("*/*/checkpoints/step-*")),
+    "two done": lambda out: len(marks(out)) >= 2,
+    "a fine-tuning": lambda out: any(out.glob("*/finetuning/checkpoints/step-*")),
+    "all done": lambda out: len(marks(out)) == 6,
+}
+
+
+def test_a_driver_killed_again_and_again_loses_nothing_and_repeats_nothing(
+    images: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out, before = tmp_path / "run", dict[str, tuple[int, int]]()
+    for happened in MOMENTS.values():
+        process = start(images, out, *EXECUTORS["local"], "--resume")
+        wait_for(lambda: happened(out), process)  # noqa: B023  called at once
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        now = marks(out)
+        assert before.items() <= now.items(), "a finished job was done again"
+        before = now
+    end(start(images, out, *EXECUTORS["local"], "--resume"), out)
+    assert before.items() <= marks(out).items()
+    check_same(out, undisturbed)
+    assert not list(out.rglob("*.failed.json"))
+    assert not list(out.rglob("*.partial"))
+
+
+def test_a_signal_has_the_jobs_save_and_the_run_goes_on_from_there(
+    images: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    process = start(images, out, *EXECUTORS["local"])
+    wait_for(lambda: any(out.glob("*/*/checkpoints/step-*")), process)
+    process.send_signal(signal.SIGTERM)
+    told = end(process, out, code=128 + signal.SIGTERM)
+    assert "stopped by SIGTERM" in told
+    assert "the same command with --resume continues" in told
+    with Locks(out) as locks:
+        assert not any(locks.held_elsewhere(place) for place in range(7)), "a job lives on"
+    saved = list(out.glob("*/pretraining/checkpoints/step-*/state.json"))
+    assert saved
+    assert not list(out.rglob("*.failed.json"))
+    end(start(images, out, *EXECUTORS["local"], "--resume"), out)
+    check_same(out, undisturbed)
+
+
+def test_a_killed_job_is_told_and_done_when_resumed(
+    images: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    process = start(images, out, *EXECUTORS["local"])
+    wait_for(lambda: any(out.glob("fold-0/pretraining/checkpoints/step-*")), process)
+    for status in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = status.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        plan = json.loads((out / "plan.json").read_text())
+        if os.fsencode(out) in words and plan["jobs"][0]["id"].encode() in words:
+            os.kill(int(status.parent.name), signal.SIGKILL)
+    told = end(process, out, code=2)
+    assert "1 of 6 jobs failed: fold-0/pretraining: was ended by SIGKILL" in told
+    assert not (out / "scores.json").exists()
+    assert len(marks(out)) == 4
+    end(start(images, out, *EXECUTORS["local"], "--resume"), out)
+    check_same(out, undisturbed)

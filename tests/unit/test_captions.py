@@ -1,0 +1,101 @@
+"""Names, headlines and notes: nothing that flatters a score goes untold."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glcm_mae.captions import headline, pretraining_note, selection_note, system_name
+from glcm_mae.config import CrossValConfig
+from glcm_mae.data import ImageTable
+
+TABLE = ImageTable(Path("t"), ("a",), (), (), ("p",), (), grouping="manifest")
+
+
+def config(**settings: Any) -> CrossValConfig:
+    return CrossValConfig(**{"data": {"table": "some/scans"}, "out": "o", **settings})
+
+
+SCRATCH = {"start": "scratch"}
+TEST_FOLD = {"finetuning": {"selection": "test-fold"}}
+GIVEN = {"start": "weights", "weights": "none/here"}
+MSE = {"losses": {"phases": [{"share": 1.0, "mse": 1.0}]}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({}, "GLCM-MAE, fine-tuned"),
+        (MSE, "MAE (no GLCM), fine-tuned"),
+        (SCRATCH, "ViT from scratch"),
+        (GIVEN, "given encoder, fine-tuned"),
+        ({"protocol": "linear"}, "GLCM-MAE, linear probe"),
+        ({**SCRATCH, "protocol": "knn"}, "ViT untrained, kNN"),
+        ({**SCRATCH, "baseline": "resnet50"}, "resnet50, from scratch"),
+        ({**GIVEN, "baseline": "resnet50"}, "resnet50, fine-tuned"),
+        ({**SCRATCH, **TEST_FOLD}, "ViT from scratch (epoch picked on the TEST fold)"),
+        (
+            {**TEST_FOLD, "protocol": "attentive"},
+            "GLCM-MAE, attentive probe (epoch picked on the TEST fold)",
+        ),
+        ({**TEST_FOLD, "protocol": "linear"}, "GLCM-MAE, linear probe"),
+    ],
+)
+def test_a_name_says_what_was_trained_and_what_picked_the_epoch(
+    settings: dict[str, Any], name: str
+) -> None:
+    assert system_name(config(**settings)) == name
+
+
+def test_the_loss_of_shared_encoders_names_the_system(tmp_path: Path) -> None:
+    folder = tmp_path / "fold-0/pretraining"
+    folder.mkdir(parents=True)
+    (tmp_path / "plan.json").touch()
+    (folder / "encoder.safetensors").touch()
+    shared = {"start": "weights", "weights": tmp_path}
+    for phases, name in (
+        ("{mse: 1.0, glcm: 0.2}", "GLCM-MAE"),
+        ("{mse: 1.0}", "MAE (no GLCM)"),
+    ):
+        (folder / "config.yaml").write_text(f"losses: {{phases: [{phases}]}}\n")
+        assert system_name(config(**shared)) == f"{name}, fine-tuned"
+
+
+@pytest.mark.parametrize(
+    ("settings", "passes", "text"),
+    [
+        ({}, 1, "5-fold cross-validation of some/scans"),
+        ({}, 3, "3 times repeated 5-fold cross-validation of some/scans"),
+        ({"leak_check": "off"}, 1, "5-fold cross-validation of some/scans, leak check off"),
+        (
+            {"transductive": True},
+            1,
+            "5-fold cross-validation of some/scans, TRANSDUCTIVE (pre-trained on the test "
+            "images too)",
+        ),
+        ({"folds": {"official": True}}, 1, "Official split of some/scans"),
+    ],
+)
+def test_a_headline_says_what_must_not_be_overlooked(
+    settings: dict[str, Any], passes: int, text: str
+) -> None:
+    assert headline(config(**settings), TABLE, 5 * passes, passes) == text
+
+
+def test_a_headline_says_when_no_patient_is_known() -> None:
+    table = ImageTable(Path("t"), ("a",), (), (), ("a",), ())
+    assert headline(config(), table, 5, 1).endswith("of some/scans, image-level split")
+
+
+def test_a_note_says_what_picked_the_weights() -> None:
+    assert selection_note(config()) == "an inner validation part picked the epoch"
+    assert "those of the last" in selection_note(config(finetuning={"selection": "last"}))
+    assert "test part" in selection_note(config(**TEST_FOLD))
+    assert "settings of the probe" in selection_note(config(protocol="knn", **TEST_FOLD))
+
+
+def test_a_note_says_what_the_encoder_saw() -> None:
+    images: Any = None
+    assert "never saw the test fold" in pretraining_note(config(), images)
+    assert "TRANSDUCTIVE" in pretraining_note(config(transductive=True), images)
+    assert pretraining_note(config(**SCRATCH), images) == "no pre-training"
