@@ -25,7 +25,7 @@ FEWEST_FOLDS = 5
 """Different test folds from which on the corrected resampled t test is the primary one."""
 
 FEW_CLUSTERS = 50
-"""Patients below which repeats of a cross-validation lend no degrees of freedom."""
+"""Groups, if of several images, below which repeats lend no degrees of freedom."""
 
 _SHARES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity")
 
@@ -181,7 +181,9 @@ def _tests(
 
 def _freedom(pairing: Pairing) -> int | None:
     """Return the degrees of freedom of one cross-validation where repeats tell too little."""
-    if pairing.folds_apart or len(np.unique(pairing.clusters)) >= FEW_CLUSTERS:
+    clusters = len(np.unique(pairing.clusters))
+    grouped = clusters < len(pairing.labels)
+    if pairing.folds_apart or not grouped or clusters >= FEW_CLUSTERS:
         return None
     return max(1, pairing.folds_of_a_pass - 1)
 

@@ -52,7 +52,7 @@ def corrected_resampled_t(
         test_size: Images that a fold is tested on.
         freedom: Degrees of freedom; none: J - 1. Repeats of few patients tell less than
             their number: with 30 patients of several images and 4 x 5 folds the test calls
-            some 9 % of differences where none is, and with 4 degrees of freedom 3 %.
+            some 9 % of differences where none is, and with 4 degrees of freedom 2 %.
         confidence: Confidence of the interval.
 
     Returns:
