@@ -61,6 +61,9 @@ def main() -> int:
     )
     parser.add_argument("--systems", nargs="*", choices=SYSTEMS, default=list(SYSTEMS))
     options = parser.parse_args()
+    signal.signal(
+        signal.SIGTERM, lambda *_: _interrupt()
+    )  # so that no cross-validation is orphaned
     deadline = time.monotonic() + 60 * options.minutes if options.minutes else None
     folder = options.out / options.set
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,6 +74,10 @@ def main() -> int:
     if set(options.systems) == set(SYSTEMS):
         conclude(options, folder)
     return 0
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def command_of(name: str, options: argparse.Namespace, out: Path) -> list[str]:

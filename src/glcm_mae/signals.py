@@ -1,6 +1,5 @@
 """Signals that ask a run to stop: it finishes its step, saves, and ends."""
 
-import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -21,7 +20,7 @@ class StopSignals:
 
     Example:
         >>> with StopSignals() as stop:
-        ...     os.kill(os.getpid(), signal.SIGTERM)
+        ...     signal.raise_signal(signal.SIGTERM)
         ...     stop.arrived
         <Signals.SIGTERM: 15>
     """
@@ -56,4 +55,4 @@ class StopSignals:
         if supervised():
             return
         self._restore()
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)  # to this thread: os.kill may reach another, and too late

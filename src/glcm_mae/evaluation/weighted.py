@@ -1,6 +1,6 @@
 """The scores of :mod:`.scores` for many sets of weights at once, for resampling."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +46,8 @@ class WeightedScores:
         self._parts: list[Callable[[Weights], ScoreArrays]] = []
         if set(names) & set(DECISION_SCORES):
             self._parts.append(_Decisions(cases))
-        if set(names) & {"auroc", "auprc"}:
-            self._parts.append(_Rankings(cases))
+        if ranked := [name for name in _AREAS if name in names]:
+            self._parts.append(_Rankings(cases, ranked))
         losses = {"brier": brier_losses, "log_loss": log_losses}
         for name in sorted(set(names) & set(losses)):
             self._parts.append(_Mean(name, losses[name](cases)))
@@ -85,17 +85,17 @@ def _of_classes(values: NDArray[np.float64], positive: int | None) -> NDArray[np
 class _Rankings:
     """AUROC and average precision of each class against the rest."""
 
-    def __init__(self, cases: Cases) -> None:
+    def __init__(self, cases: Cases, names: Sequence[str]) -> None:
+        self.names = names
         numbers = range(cases.classes) if cases.positive is None else [cases.positive]
         self.curves = [
             (cases.labels == number, cases.probabilities[:, number]) for number in numbers
         ]
 
     def __call__(self, weights: Weights) -> ScoreArrays:
-        areas = {"auroc": weighted_auroc, "auprc": weighted_precision}
         return {
-            name: np.mean([area(*curve, weights) for curve in self.curves], axis=0)
-            for name, area in areas.items()
+            name: np.mean([_AREAS[name](*curve, weights) for curve in self.curves], axis=0)
+            for name in self.names
         }
 
 
@@ -129,6 +129,9 @@ def weighted_precision(
     won, total = np.einsum("rs,rs->r", positive, precision), positive.sum(axis=1)
     found = np.divide(won, total, out=np.full(len(weights), np.nan), where=total > 0)
     return np.asarray(found)
+
+
+_AREAS = {"auroc": weighted_auroc, "auprc": weighted_precision}
 
 
 class _Mean:
