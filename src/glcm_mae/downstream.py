@@ -135,7 +135,7 @@ class Trial:
         """Say which images are looked at now; return their number and a hash of their names."""
         names = sorted(self.table.name(row) for row in self.fold.test)
         digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
-        say(f"test part opened: {len(names)} images, sha256 {digest}")
+        say(f"test part opened: {len(names)} images, sha256 {digest[:12]}…")
         return {"images": len(names), "sha256": digest}
 
     def predictions(
