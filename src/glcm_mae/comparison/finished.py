@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
+from glcm_mae.downstream import PREDICTIONS_FILE
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Predictions, read_predictions
 
-PREDICTIONS_FILE = "predictions.csv"
 _PARTS_FILES = ("folds.csv", "split.csv")
 _TRAINED = ("finetune", "attentive")
 

@@ -1,7 +1,7 @@
 """Settings of the tests of a finished classifier under corruption and elsewhere."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -32,18 +32,8 @@ class RobustnessConfig(Settings):
     """Folder to create for the scores, the table and the figure."""
     table: Path | None = None
     """Where the run's images lie now; none: where they lay when it was begun."""
-    corruptions: Annotated[tuple[CorruptionName, ...], Field(min_length=1)] = (
-        "blur",
-        "gaussian_noise",
-        "speckle_noise",
-        "contrast_down",
-        "contrast_up",
-        "brightness_down",
-        "brightness_up",
-        "jpeg",
-        "resolution",
-        "gamma_down",
-        "gamma_up",
+    corruptions: Annotated[tuple[CorruptionName, ...], Field(min_length=1)] = get_args(
+        CorruptionName
     )
     """Corruptions to try, each at five severities."""
     score: Literal["balanced_accuracy", "accuracy", "auroc"] = "balanced_accuracy"

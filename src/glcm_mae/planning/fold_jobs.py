@@ -10,13 +10,13 @@ from glcm_mae.config import CrossValConfig, StageConfig
 from glcm_mae.data import Fold, ImageTable
 from glcm_mae.data.folds.assignments import format_assignment, format_groups
 from glcm_mae.data.folds.fold_files import repeat_numbers
+from glcm_mae.downstream import SPLIT_FILE
 from glcm_mae.errors import InputError
 from glcm_mae.planning.plan import Job, Kind, Plan, digest
 from glcm_mae.planning.shared_encoders import encoder_of_fold, holds_encoders
 from glcm_mae.runs import keep_file
 
 GROUPS_FILE = "groups.csv"
-SPLIT_FILE = "split.csv"
 SEED_STEP = 1000
 """Difference of the seeds of two models of a fold."""
 _PROBES = ("linear", "knn")
