@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -94,15 +95,15 @@ def run_system(
     name: str, options: argparse.Namespace, out: Path, deadline: float | None
 ) -> bool:
     """Run or continue one cross-validation; return whether it is finished."""
-    wall_file = out.parent / "wall_seconds.json"
-    wall = json.loads(wall_file.read_text()) if wall_file.is_file() else {}
-    if (out / "scores.json").is_file() and name in wall:
+    cost_file = out.parent / "cost.json"
+    costs = json.loads(cost_file.read_text()) if cost_file.is_file() else {}
+    if (out / "scores.json").is_file() and name in costs:
         return True
     command = [*command_of(name, options, out.resolve()), "--resume"]
     command[command.index("--data.table") + 1] = str(options.table.resolve())
     print("$", " ".join(command), flush=True)
     command[:1] = [sys.executable, "-m", "glcm_mae"]
-    start = time.monotonic()
+    start, busy = time.monotonic(), _processor_seconds()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
@@ -112,11 +113,21 @@ def run_system(
         process.send_signal(signal.SIGTERM)
         process.wait()
         code = None
-    wall[name] = wall.get(name, 0.0) + time.monotonic() - start
-    wall_file.write_text(json.dumps(wall, indent=2))
+    if cost_file.is_file():  # another call may have finished other systems meanwhile
+        costs = json.loads(cost_file.read_text())
+    cost = costs.setdefault(name, {"wall_seconds": 0.0, "processor_seconds": 0.0})
+    cost["wall_seconds"] += time.monotonic() - start
+    cost["processor_seconds"] += _processor_seconds() - busy
+    cost_file.write_text(json.dumps(costs, indent=2))
     if code not in (None, 0):
         raise SystemExit(f"{name} ended with code {code}")
     return code == 0
+
+
+def _processor_seconds() -> float:
+    """Return what ended children have used of all cores; what runs beside does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def conclude(options: argparse.Namespace, folder: Path) -> None:
@@ -147,7 +158,7 @@ def conclude(options: argparse.Namespace, folder: Path) -> None:
             name: " ".join(command_of(name, options, Path("runs/tables") / options.set / name))
             for name in names
         },
-        "wall_seconds": json.loads((folder / "wall_seconds.json").read_text()),
+        "cost": json.loads((folder / "cost.json").read_text()),
         "systems": kept,
         "comparison": comparison,
     }

@@ -18,6 +18,7 @@ from glcm_mae.data_verbs import (
     shard,
     split,
 )
+from glcm_mae.study_verbs import reconstruct
 
 
 @dataclass(frozen=True)
@@ -117,18 +118,6 @@ def _compare(config: Any, _: bool) -> Sequence[str]:
     found = compare(config)
     print_rows(HEADINGS, rows_of(found), title=found.title, notes=found.notes)
     return (*verdicts(found), f"folder: {config.out} (comparison.json, .csv, .md, .tex)")
-
-
-def _reconstruct(config: Any, _: bool) -> Sequence[str]:
-    from glcm_mae.analysis import reconstruct
-
-    means = reconstruct(config)
-    numbers = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
-    return (
-        f"mean over hidden patches: {numbers}",
-        f"picture: {config.out / 'reconstructions.png'}",
-        f"table:   {config.out / 'reconstructions.csv'}",
-    )
 
 
 def _replay(config: Any, _: bool) -> Sequence[str]:
@@ -243,7 +232,7 @@ VERBS = {
     "reconstruct": Verb(
         "Show and measure what a pre-trained autoencoder makes of images.",
         "ReconstructConfig",
-        _reconstruct,
+        reconstruct,
     ),
     "replay": Verb(
         "Compute a step again at which a pre-training left the finite numbers.",

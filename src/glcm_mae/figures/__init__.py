@@ -1,0 +1,26 @@
+"""One visual language: the colours, sizes and files of every figure."""
+
+from glcm_mae.figures.language import (
+    BAND,
+    ORIGINAL,
+    PALETTE,
+    QUIET,
+    Mark,
+    colour,
+    mark,
+)
+from glcm_mae.figures.printed import new_figure, save_figure, show_gray, without_ticks
+
+__all__ = [
+    "BAND",
+    "ORIGINAL",
+    "PALETTE",
+    "QUIET",
+    "Mark",
+    "colour",
+    "mark",
+    "new_figure",
+    "save_figure",
+    "show_gray",
+    "without_ticks",
+]
