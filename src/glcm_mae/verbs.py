@@ -155,7 +155,7 @@ def _robustness(config: Any, _: bool) -> Sequence[str]:
     if found.external is not None:
         notes = found.external.notes
         print_rows(EXTERNAL_HEADINGS, found.external_rows, title="External set", notes=notes)
-    return (f"folder: {config.out} (robustness.json, .csv, .md, .png)",)
+    return (f"folder: {config.out} (robustness.json, .csv, .md, .png, .svg)",)
 
 
 def _anomaly(config: Any, resume: bool) -> Sequence[str]:

@@ -81,7 +81,13 @@ def test_every_image_is_judged_by_its_own_fold(
     code, told, err = glcm_mae("robustness", finished, *TWO, *QUICK, "--out", out)
     assert code == 0, err
     assert {path.name for path in out.iterdir()} == {
-        *("robustness.json", "robustness.csv", "robustness.md", "robustness.png"),
+        *(
+            "robustness.json",
+            "robustness.csv",
+            "robustness.md",
+            "robustness.png",
+            "robustness.svg",
+        ),
     }
     assert "gaussian_noise" in told
     assert "came out the same" in " ".join(told.split())

@@ -1,13 +1,12 @@
 """The most and the least abnormal images, and what was predicted of them."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
 
-from glcm_mae.files import write_atomically
+from glcm_mae.figures import new_figure, save_figure, show_gray, without_ticks
 
 COLUMNS = ("image", "predicted while hidden", "error")
 
@@ -28,23 +27,16 @@ def draw_anomalies(
         restored: What was predicted of every pixel while it was hidden.
         captions: What stands beside each image, such as its class and score.
     """
-    from matplotlib.figure import Figure  # slow to import
-
     errors = (images - restored).abs().mean(dim=1)
     top = max(float(errors.max()), 1e-6)
-    figure = Figure(figsize=(2 * len(COLUMNS), 2 * len(images) + 0.4), layout="constrained")
-    axes = figure.subplots(len(images), len(COLUMNS), squeeze=False)
+    size = (2 * len(COLUMNS), 2 * len(images) + 0.4)
+    figure, axes = new_figure(*size, rows=len(images), columns=len(COLUMNS))
     for row, caption in enumerate(captions):
         for axis, picture in zip(axes[row], (images[row], restored[row]), strict=False):
-            gray = picture.mean(dim=0) if len(picture) != 3 else picture.permute(1, 2, 0)
-            axis.imshow(gray.numpy(), cmap="gray", vmin=0, vmax=1)
+            show_gray(axis, picture)
         axes[row, 2].imshow(errors[row].numpy(), cmap="gray", vmin=0, vmax=top)
         axes[row, 0].set_ylabel(caption, fontsize=8)
-    for axis in axes.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])
+    without_ticks(axes)
     for axis, name in zip(axes[0], COLUMNS, strict=True):
         axis.set_title(name, fontsize=9)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    write_atomically(path, buffer.getvalue())
+    save_figure(figure, path)

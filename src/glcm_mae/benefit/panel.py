@@ -215,5 +215,5 @@ def _write(folder: Path, result: Benefit) -> None:
         for arm, cell in result.cells.items()
     ]
     write_atomically(folder / TABLE_FILE, "\n".join([header, *table, ""]).encode())
-    for suffix in ("png", "svg"):
-        draw_benefit(folder / f"benefit.{suffix}", result.cells, result.score, result.title)
+    figures = [folder / f"benefit.{suffix}" for suffix in ("png", "svg")]
+    draw_benefit(figures, result.cells, result.score, result.title)

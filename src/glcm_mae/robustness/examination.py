@@ -34,7 +34,7 @@ from glcm_mae.scoreboard import shown
 RESULT_FILE = "robustness.json"
 TABLE_FILE = "robustness.csv"
 MARKDOWN_FILE = "robustness.md"
-FIGURE_FILE = "robustness.png"
+FIGURE_FILES = ("robustness.png", "robustness.svg")
 EXTERNAL_FILE = "external_predictions.csv"
 
 _SAME = 1e-3  # probabilities; above it another device or version predicts otherwise
@@ -80,7 +80,7 @@ def examine(config: RobustnessConfig) -> Robustness:
     Every test image is judged by the classifier of its own fold and by no other. With
     ``external``, the averaged classifiers of all folds are tested on another table. The
     folder gets ``robustness.json``, ``robustness.csv``, ``robustness.md``,
-    ``robustness.png`` and, with ``external``, ``external_predictions.csv``.
+    ``robustness.png`` and ``.svg`` and, with ``external``, ``external_predictions.csv``.
 
     Args:
         config: Settings of the stage.
@@ -242,7 +242,8 @@ def _write(
     write_atomically(config.out / TABLE_FILE, format_csv(result.damage).encode())
     write_atomically(config.out / MARKDOWN_FILE, _markdown(result).encode())
     title = f"{config.run.name}: test images, corrupted"
-    draw_curves(config.out / FIGURE_FILE, result.damage, config.score, title=title)
+    figures = [config.out / name for name in FIGURE_FILES]
+    draw_curves(figures, result.damage, config.score, title=title)
     if external is not None:
         write_predictions(config.out / EXTERNAL_FILE, external.predictions)
 

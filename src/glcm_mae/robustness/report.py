@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from glcm_mae.data.corruptions import CORRUPTIONS, SEVERITIES
-from glcm_mae.files import write_atomically
+from glcm_mae.figures import BAND, ORIGINAL, mark, new_figure, save_figure
 from glcm_mae.robustness.damage import SCORES, Condition, Damage
 from glcm_mae.scoreboard import interval_cell, shown
 from glcm_mae.statistics import Interval
-
-BLUE, GRAY = "#0072B2", "#595959"
-"""Okabe and Ito's blue, which colour-blind readers tell from gray."""
 
 HEADINGS = (
     "Corruption (%)",
@@ -98,22 +95,20 @@ def external_rows(judged: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def draw_curves(path: Path, damage: Damage, score: str, *, title: str) -> None:
+def draw_curves(paths: Sequence[Path], damage: Damage, score: str, *, title: str) -> None:
     """Draw the score against the severity, a panel a corruption, bands as intervals.
 
     Args:
-        path: PNG file to write, atomically.
+        paths: Files to write, atomically; their endings tell the formats.
         damage: What was found.
         score: Which score.
         title: Line above the picture.
     """
-    from matplotlib.figure import Figure  # slow to import
-
     kinds = list(damage.mean_drops)
     columns = min(4, len(kinds))
     lines = -(-len(kinds) // columns)
-    figure = Figure(figsize=(2.6 * columns, 2.2 * lines + 0.5), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    size = (2.6 * columns, 2.2 * lines + 0.5)
+    figure, axes = new_figure(*size, rows=lines, columns=columns, sharex=True, sharey=True)
     for axis, kind in zip(axes.flat, kinds, strict=False):
         _panel(axis, kind, damage, score)
     for axis in list(axes.flat)[len(kinds) :]:
@@ -121,9 +116,7 @@ def draw_curves(path: Path, damage: Damage, score: str, *, title: str) -> None:
     figure.suptitle(title, fontsize=10)
     figure.supxlabel("severity (0: clean)", fontsize=9)
     figure.supylabel(score.replace("_", " "), fontsize=9)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    write_atomically(path, buffer.getvalue())
+    save_figure(figure, *paths)
 
 
 def _panel(axis: Any, kind: str, damage: Damage, score: str) -> None:
@@ -131,9 +124,11 @@ def _panel(axis: Any, kind: str, damage: Damage, score: str) -> None:
     intervals = [damage.clean[score], *(damage.scores[key][score] for key in keys)]
     places = [0, *SEVERITIES]
     low, high = ([getattr(one, side) for one in intervals] for side in ("low", "high"))
-    axis.fill_between(places, low, high, color=BLUE, alpha=0.25, linewidth=0)
-    axis.plot(places, [one.estimate for one in intervals], color=BLUE, marker="o", markersize=3)
-    axis.axhline(damage.clean[score].estimate, color=GRAY, linestyle="--", linewidth=0.8)
+    own = mark(0)
+    axis.fill_between(places, low, high, color=own.colour, alpha=BAND, linewidth=0)
+    estimates = [one.estimate for one in intervals]
+    axis.plot(places, estimates, color=own.colour, marker=own.marker, markersize=3)
+    axis.axhline(damage.clean[score].estimate, color=ORIGINAL, linestyle="--", linewidth=0.8)
     axis.set_title(kind.replace("_", " "), fontsize=9)
     axis.set_xticks(places)
     axis.tick_params(labelsize=7)
