@@ -53,8 +53,16 @@ def system_name(config: CrossValConfig) -> str:
         return f"{config.baseline or 'ViT'}{', ' if config.baseline else ' '}{how}{marks}"
     if config.start == "weights" and not holds_encoders(config.weights):
         return f"{config.baseline or 'given encoder'}, {on_top}{marks}"
-    textured = any(phase.get("glcm", 0.0) > 0 for phase in _phases(config))
-    return f"{'GLCM-MAE' if textured else 'MAE (no GLCM)'}, {on_top}{marks}"
+    return f"{'GLCM-MAE' if has_texture(config) else 'MAE (no GLCM)'}, {on_top}{marks}"
+
+
+def has_texture(config: CrossValConfig) -> bool:
+    """Say whether the encoders of a cross-validation were trained with the texture loss.
+
+    Raises:
+        InputError: If they are those of another cross-validation that is not there.
+    """
+    return any(phase.get("glcm", 0.0) > 0 for phase in _phases(config))
 
 
 def _phases(config: CrossValConfig) -> Sequence[Mapping[str, float]]:

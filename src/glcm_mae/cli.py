@@ -71,13 +71,22 @@ def _run(arguments: list[str]) -> None:
             action="store_true",
             help="Continue the run in --out from its last checkpoint; start it if not there.",
         )
+    if verb.recipes:
+        parser.add_argument(
+            "recipes",
+            nargs="*",
+            type=Path,
+            metavar="RECIPE.yaml",
+            help="Recipes, as with --config.",
+        )
     add_flags(parser, model, positional=verb.positional)
     options = parser.parse_args([_underscored(word) for word in rest])
-    flags = {k: v for k, v in vars(options).items() if k not in ("config", "resume")}
-    sections = tuple(config.CrossValConfig.model_fields)
+    own = ("config", "recipes", "resume")
+    flags = {k: v for k, v in vars(options).items() if k not in own}
+    sections = tuple(config.AblateConfig.model_fields)
     settings = build(
         model,
-        files=options.config,
+        files=[*getattr(options, "recipes", []), *options.config],
         flags=flags,
         inherit=_settings_of_weights,
         other_sections=sections,

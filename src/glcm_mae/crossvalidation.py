@@ -33,7 +33,7 @@ from glcm_mae.evaluation import (
 from glcm_mae.finetuning import PREDICTIONS_FILE, SCORES_FILE, VALIDATION_FILE
 from glcm_mae.intake import load_table, splits_of
 from glcm_mae.launching import launched
-from glcm_mae.planning import run_plan
+from glcm_mae.planning import Plan, run_plan
 from glcm_mae.planning.fold_jobs import SEED_STEP, model_folders, plan_folds
 from glcm_mae.runs import Run, check_run_folder, write_atomically, write_json
 from glcm_mae.scoreboard import markdown_tables
@@ -77,11 +77,12 @@ class Division:
     leaks: Leaks
 
 
-def divide_images(config: CrossValConfig) -> Division:
+def divide_images(config: CrossValConfig, *, leaks: Leaks | None = None) -> Division:
     """Read the images of a cross-validation, and find what must stay together.
 
     Args:
         config: Settings of the stage.
+        leaks: What must stay together, if that is known already of the very same images.
 
     Returns:
         What several cross-validations of the same images can share.
@@ -92,7 +93,7 @@ def divide_images(config: CrossValConfig) -> Division:
     images = load_table(config.data, config.model, labelled=True)
     positive_index(images.table.classes, config.data.positive)
     given = config.folds.official
-    leaks = find_leaks(images.table, config.data, config.leak_check, given=given)
+    leaks = leaks or find_leaks(images.table, config.data, config.leak_check, given=given)
     # Numbers, as a job in another process reads them; names may tell who a patient is.
     groups = tuple(str(number) for number in number_groups(leaks.groups))
     return Division(replace(images, table=replace(images.table, groups=groups)), leaks)
@@ -134,16 +135,36 @@ def cross_validate(
         )
     check_run_folder(config, config.out, resume=resume)
     study = _Study.draw(config, division or divide_images(config))
-    run = Run.open(config, folder=config.out, resume=resume)
-    study.keep_folds(run.folder / FOLDS_FILE)
-    plan = plan_folds(config, study.images.table, study.folds)
-    run_plan(plan, run.folder, config.fanout, study.images)
-    folders = [run.folder / folder for folder in model_folders(plan)]
+    plan = study.begin(resume=resume)
+    run_plan(plan, config.out, config.fanout, study.images)
+    folders = [config.out / folder for folder in model_folders(plan)]
     found = concatenate([read_predictions(folder / PREDICTIONS_FILE) for folder in folders])
     inner = concatenate([read_predictions(folder / VALIDATION_FILE) for folder in folders])
     result = study.result(found, inner)
-    study.write(run.folder, result)
+    study.write(config.out, result)
     return result
+
+
+def begin_cross_validation(
+    config: CrossValConfig, division: Division
+) -> tuple[Plan, Sequence[Fold]]:
+    """Begin or continue the run folder of a cross-validation, and plan it, without its jobs.
+
+    For those who do the jobs of several together; :func:`cross_validate` with ``resume``
+    then finds them done, and scores them.
+
+    Args:
+        config: Settings of the stage.
+        division: The images of these settings.
+
+    Returns:
+        Its jobs, and its folds.
+
+    Raises:
+        InputError: If the folder holds other settings or other folds.
+    """
+    study = _Study.draw(config, division)
+    return study.begin(resume=True), study.folds
 
 
 @dataclass(frozen=True)
@@ -161,6 +182,12 @@ class _Study:
         table = division.images.table
         folds = draw_folds(table, config.folds, config.seed, splits_of(table, config.data))
         return cls(config, division.images, division.leaks, folds)
+
+    def begin(self, *, resume: bool) -> Plan:
+        """Open the run folder, keep the folds in it, and plan the jobs."""
+        run = Run.open(self.config, folder=self.config.out, resume=resume)
+        self.keep_folds(run.folder / FOLDS_FILE)
+        return plan_folds(self.config, self.images.table, self.folds)
 
     def keep_folds(self, path: Path) -> None:
         """Write the folds; refuse to go on with others than the run was begun with."""

@@ -37,7 +37,9 @@ def _with_groups(table: ImageTable, source: ImagesConfig) -> ImageTable:
     return replace(table, groups=read_groups(path, table), grouping="manifest")
 
 
-def _list_images(source: ImagesConfig, *, labelled: bool, axis: int = 2) -> ImageTable:
+def _list_images(
+    source: ImagesConfig, *, labelled: bool, axis: int = 2, patients: bool = False
+) -> ImageTable:
     data = source if isinstance(source, DataConfig) else None
     return read_table(
         source.table,
@@ -46,6 +48,7 @@ def _list_images(source: ImagesConfig, *, labelled: bool, axis: int = 2) -> Imag
         axis=data.axis if data else axis,
         label_map=data.label_map if data and labelled else {},
         group_pattern=data.group_pattern if data else "",
+        patients=patients,
         hide_names=source.names == "hashed",
         key=source.key,
     )
@@ -73,13 +76,21 @@ def cache_folder(cache: Path | None) -> Path | None:
     return cache.expanduser()
 
 
-def load_table(data: DataConfig, model: ModelConfig, *, labelled: bool) -> LoadedImages:
+def load_table(
+    data: DataConfig, model: ModelConfig, *, labelled: bool, patients: bool = False
+) -> LoadedImages:
     """Read, fit and keep all images of some settings; say what was skipped.
+
+    Args:
+        data: Which images, and how they are read.
+        model: Size and channels.
+        labelled: Whether every image needs a class.
+        patients: Whether DICOM files are asked for their patient also without classes.
 
     Raises:
         InputError: If the table or one of its images is bad.
     """
-    table = _list_images(data, labelled=labelled)
+    table = _list_images(data, labelled=labelled, patients=patients)
     policy = reading_policy(data, model)
     cache = cache_folder(data.cache)
     images = read_listed(table, policy, cache=cache, on_error=data.on_error)

@@ -1,4 +1,4 @@
-"""A table of ready-made cells, for the terminal and in Markdown."""
+"""A table of ready-made cells, for the terminal, in Markdown and in LaTeX."""
 
 from collections.abc import Sequence
 
@@ -18,6 +18,54 @@ def markdown_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     rule = ["---", *["---:"] * (len(headings) - 1)]
     lines = [list(headings), rule, *map(list, rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+_LATEX = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",
+    "…": r"\ldots{}",
+    "<": "$<$",
+    ">": "$>$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+}
+
+
+def latex_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    r"""Return a table in LaTeX, for ``\input`` with the package booktabs.
+
+    Args:
+        headings: One a column.
+        rows: Cells; what LaTeX would read as a command is escaped.
+        left: Columns that stand to the left.
+
+    Example:
+        >>> print(latex_rows(["Coin", "Heads (%)"], [["fair_1", "50 ± 1"]]), end="")
+        \begin{tabular}{lr}
+        \toprule
+        Coin & Heads (\%) \\
+        \midrule
+        fair\_1 & 50 $\pm$ 1 \\
+        \bottomrule
+        \end{tabular}
+    """
+    lines = [
+        r"\begin{tabular}{" + "l" * left + "r" * (len(headings) - left) + "}",
+        r"\toprule",
+        " & ".join(map(_latex, headings)) + r" \\",
+        r"\midrule",
+        *(" & ".join(map(_latex, row)) + r" \\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(sign, sign) for sign in text)
 
 
 def print_rows(

@@ -1,6 +1,6 @@
 """What finished classifiers say of images: of their own test images, or of others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from glcm_mae.assembly import CLASSIFIER_FILE, load_classifier
+from glcm_mae.assembly import CLASSIFIER_FILE, load_classifier, policy_of
 from glcm_mae.config import FinetuneConfig
+from glcm_mae.data import ImageTable, LoadedImages
 from glcm_mae.devices import autocast
 from glcm_mae.downstream import PREDICTIONS_FILE, VALIDATION_FILE
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Predictions, read_predictions
+from glcm_mae.intake import cache_folder, list_images, read_listed
 
 CONFIG_FILE = "config.yaml"
 
@@ -113,6 +115,46 @@ def read_settings(folder: Path, table: Path | None = None) -> FinetuneConfig:
         return FinetuneConfig(**content)
     except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
         raise InputError(f"{path}: cannot be read; give the run folder as it was") from error
+
+
+def load_images_of(folds: Sequence[FinishedFold]) -> LoadedImages:
+    """Read the images of a finished run as its classifiers read them.
+
+    Raises:
+        InputError: If an image cannot be read, or the classifiers read images differently.
+    """
+    first = folds[0]
+    policy = policy_of(first.facts)
+    if any(policy_of(fold.facts) != policy for fold in folds):
+        raise InputError(f"{first.folder}: its run reads images in several ways; give one run")
+    data = first.config.data
+    table = list_images(data, labelled=True)
+    return read_listed(table, policy, cache=cache_folder(data.cache), on_error=data.on_error)
+
+
+def rows_of(found: Predictions, table: ImageTable) -> NDArray[np.int64]:
+    """Return where predicted images stand in a table.
+
+    Raises:
+        InputError: If one is missing, or is of another class than it was.
+    """
+    places = {name: row for row, name in enumerate(table.names)}
+    missing = [path for path in found.paths if path not in places]
+    if missing:
+        raise InputError(
+            f"{table.root}: lacks {len(missing)} of the run's test images, such as "
+            f"{missing[0]}; give the table as it was, with --table if it was moved"
+        )
+    rows = np.array([places[path] for path in found.paths], dtype=np.int64)
+    now = [table.classes[table.labels[row]] for row in rows]
+    then = [found.classes[label] for label in found.labels]
+    changed = [path for path, a, b in zip(found.paths, now, then, strict=True) if a != b]
+    if changed:
+        raise InputError(
+            f"{table.root}: {len(changed)} of the run's test images have another class now, "
+            f"such as {changed[0]}; give the table as it was"
+        )
+    return rows
 
 
 @torch.no_grad()

@@ -131,10 +131,24 @@ def choose(
     classes: tuple[str, ...],
     positive: str,
 ) -> Candidate:
-    """Fit every candidate on the training part; return the best on the inner part.
+    """Fit every candidate on the training part; return the best on the inner part, and say so.
 
     Ties are decided by the loss, then by the order of the settings.
     """
+    best = best_candidate(settings, train, validation, classes, positive)
+    values = ", ".join(f"{name} {value:g}" for name, value in best.values.items())
+    say(f"{settings.method} probe: {values} chosen on the inner part")
+    return best
+
+
+def best_candidate(
+    settings: ProbingConfig,
+    train: Part,
+    validation: Part,
+    classes: tuple[str, ...],
+    positive: str,
+) -> Candidate:
+    """Do :func:`choose` without a word, for what is fitted many times."""
     count = len(classes)
     weights = np.ones(count)
     if settings.balance == "loss":
@@ -150,8 +164,6 @@ def choose(
         if best is None or rank > best[0]:
             best = rank, candidate
     assert best is not None, "the settings hold at least one value"
-    values = ", ".join(f"{name} {value:g}" for name, value in best[1].values.items())
-    say(f"{settings.method} probe: {values} chosen on the inner part")
     return best[1]
 
 

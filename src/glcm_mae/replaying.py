@@ -19,8 +19,9 @@ from glcm_mae.data import file_hashes
 from glcm_mae.data.batching.batches import Batch, Division, training_batches
 from glcm_mae.devices import choose_device
 from glcm_mae.errors import InputError
-from glcm_mae.intake import cache_folder, load_table
+from glcm_mae.intake import cache_folder
 from glcm_mae.pretraining import Pretraining
+from glcm_mae.pretraining.parts import read_images
 from glcm_mae.runs import write_atomically
 from glcm_mae.tensor_file import TensorFile, read_tensor_file
 from glcm_mae.training import Moment, seed_dropout
@@ -70,7 +71,7 @@ def replay(config: ReplayConfig) -> Replay:
     settings = _settings(config)
     path, kept = _newest_step(config.run)
     device = choose_device(config.device)
-    images = load_table(settings.data, settings.model, labelled=False)
+    images = read_images(settings)
     task = Pretraining.build(settings, images, device)
     _refuse_other_images(task, config.run)
     task.model.load_state_dict(kept.tensors)

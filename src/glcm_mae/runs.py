@@ -15,7 +15,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from math import isfinite
 from pathlib import Path
@@ -37,16 +37,40 @@ from glcm_mae.version import __version__
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file atomically, indented; NaN, which JSON lacks, becomes null."""
-    text = json.dumps(_without_nan(content), indent=2, allow_nan=False)
+    text = json.dumps(without_nan(content), indent=2, allow_nan=False)
     write_atomically(path, (text + "\n").encode())
 
 
-def _without_nan(content: Any) -> Any:
+def without_nan(content: Any) -> Any:
+    """Return the content with None for every NaN, as JSON files have it."""
     if isinstance(content, Mapping):
-        return {key: _without_nan(value) for key, value in content.items()}
+        return {key: without_nan(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
+        return [without_nan(value) for value in content]
     return None if isinstance(content, float) and not isfinite(content) else content
+
+
+def named_folders(runs: Sequence[str]) -> dict[str, Path]:
+    """Return the folders of runs given as ``FOLDER`` or ``NAME=FOLDER``, by name.
+
+    Raises:
+        InputError: If two have the same name.
+
+    Example:
+        >>> named_folders(["ours=runs/a", "runs/b"])
+        {'ours': PosixPath('runs/a'), 'b': PosixPath('runs/b')}
+    """
+    found: dict[str, Path] = {}
+    for run in runs:
+        name, equals, given = run.partition("=")
+        named = equals and name and given and not Path(run).exists()
+        name, folder = (name, Path(given)) if named else (Path(run).resolve().name, Path(run))
+        if name in found:
+            raise InputError(
+                f"two runs are called {name}: give them names, such as first={found[name]}"
+            )
+        found[name] = folder
+    return found
 
 
 class Run:
@@ -105,7 +129,7 @@ class Run:
     def log(self, **values: Any) -> None:
         """Append one event to metrics.jsonl."""
         if ranks().main:
-            append_line(self._metrics, json.dumps(_without_nan(values), allow_nan=False))
+            append_line(self._metrics, json.dumps(without_nan(values), allow_nan=False))
 
     def log_scalars(self, values: Mapping[str, float], *, epoch: int, **facts: Any) -> None:
         """Log the numbers of an epoch to metrics.jsonl and to TensorBoard."""
@@ -191,7 +215,7 @@ def dump_config(config: BaseModel) -> str:
 
 def _refuse_other_settings(existing: Path, text: str) -> None:
     try:
-        old, new = (_flatten(yaml.safe_load(t)) for t in (existing.read_text("utf-8"), text))
+        old, new = (flatten(yaml.safe_load(t)) for t in (existing.read_text("utf-8"), text))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{existing}: is damaged; start anew with another --out") from error
     keys = [key for key in old.keys() | new.keys() if not _FREE.search(key)]
@@ -205,7 +229,7 @@ def _refuse_other_settings(existing: Path, text: str) -> None:
 
 _FREE = re.compile(
     r"^(out|data\.cache|device|devices|nodes|strategy|compile|launch\..*|checkpoints\..*"
-    r"|fanout\..*"
+    r"|fanout\..*|budget\.hours"
     r"|(pretraining|finetuning)\.(workers|accumulate))$"
 )
 """Settings that may change when a run is continued: where it lies, and what computes it."""
@@ -217,18 +241,24 @@ def fixed_settings(config: BaseModel) -> dict[str, Any]:
     Returns:
         Value by dotted name, as JSON has it; what is not set is left out.
     """
-    values = _flatten(config.model_dump())
+    values = flatten(config.model_dump())
     places = {k for k, v in values.items() if isinstance(v, Path) or v is None}
-    flat = _flatten(config.model_dump(mode="json"))
+    flat = flatten(config.model_dump(mode="json"))
     return {k: v for k, v in flat.items() if k not in places and not _FREE.search(k)}
 
 
-def _flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as one table, by dotted names.
+
+    Example:
+        >>> flatten({"model": {"channels": 1}, "seed": 0})
+        {'model.channels': 1, 'seed': 0}
+    """
     if not isinstance(settings, dict):
         return {prefix: settings}
     flat: dict[str, Any] = {}
     for key, value in settings.items():
-        flat |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
     return flat
 
 

@@ -90,6 +90,7 @@ def add_flags(
             f"--{name}",
             dest=name,
             default=argparse.SUPPRESS,
+            action="append" if get_origin(field.annotation) is dict else "store",
             metavar=_metavar(field),
             help=f"{description} {_default(model, name)}".replace("%", "%%"),
         )
@@ -101,7 +102,9 @@ def _metavar(field: FieldInfo) -> str:
     names = {int: "N", float: "X", bool: "true|false", str: "NAME", Path: "PATH"}
     if field.annotation in names:
         return names[field.annotation]
-    if get_origin(field.annotation) in (dict, tuple):
+    if get_origin(field.annotation) is dict:
+        return "NAME=VALUE"
+    if get_origin(field.annotation) is tuple:
         return "YAML"
     # Such as Path | None, and numbers with limits | None.
     parts = [getattr(part, "__origin__", part) for part in get_args(field.annotation)]
@@ -182,13 +185,13 @@ def build(
     for file in files:
         content = read_yaml(file)
         foreign = set(other_sections) - set(model.model_fields)
-        _merge(settings, {k: v for k, v in content.items() if k not in foreign})
+        merge(settings, {k: v for k, v in content.items() if k not in foreign})
     known = {name: field for name, field, _ in fields(model)}
     for dotted, text in (flags or {}).items():
-        _merge(settings, _nest(dotted, _value(text, known.get(dotted))))
+        merge(settings, nest(dotted, _value(text, known.get(dotted))))
     if inherit and settings.get("weights"):
         inherited = copy.deepcopy(dict(inherit(Path(str(settings["weights"])))))
-        _merge(inherited, settings)
+        merge(inherited, settings)
         settings = inherited
     try:
         return model(**settings)
@@ -196,15 +199,29 @@ def build(
         raise InputError(explain(error, model)) from error
 
 
-def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
+def merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
+    """Put settings on top of others, key by key; lists are replaced as a whole.
+
+    Example:
+        >>> settings = {"model": {"mask_ratio": 0.75, "channels": 1}}
+        >>> merge(settings, {"model": {"mask_ratio": 0.5}})
+        >>> settings
+        {'model': {'mask_ratio': 0.5, 'channels': 1}}
+    """
     for key, value in other.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
+            merge(into[key], value)
         else:
             into[key] = value
 
 
-def _nest(dotted: str, value: Any) -> dict[str, Any]:
+def nest(dotted: str, value: Any) -> dict[str, Any]:
+    """Return a value at its place in the sections.
+
+    Example:
+        >>> nest("losses.glcm.levels", 16)
+        {'losses': {'glcm': {'levels': 16}}}
+    """
     for part in reversed(dotted.split(".")):
         value = {part: value}
     return dict(value)
@@ -212,6 +229,8 @@ def _nest(dotted: str, value: Any) -> dict[str, Any]:
 
 def _value(text: str | list[str], field: FieldInfo | None) -> Any:
     """Read lists and mappings as YAML; leave single values to pydantic, it knows the type."""
+    if field is not None and get_origin(field.annotation) is dict:
+        return _mapping([text] if isinstance(text, str) else text)
     if isinstance(text, list):  # several words without a flag
         return text
     if text.lstrip()[:1] not in ("[", "{"):
@@ -220,6 +239,25 @@ def _value(text: str | list[str], field: FieldInfo | None) -> Any:
             return None
         # Pydantic does not turn text into a choice such as the number 3.
         return next((choice for choice in choices if str(choice) == text), text)
+    return _yaml(text)
+
+
+def _mapping(words: Sequence[str]) -> Any:
+    """Read a flag that may be given several times: as NAME=VALUE, or as a mapping."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word.lstrip().startswith("{") or not equals:
+            content = _yaml(word)
+            if not isinstance(content, dict):
+                return content  # pydantic tells what a mapping is
+            merge(found, content)
+        else:
+            found[name.strip()] = _yaml(value)
+    return found
+
+
+def _yaml(text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -18,7 +18,7 @@ from glcm_mae.data_verbs import (
     shard,
     split,
 )
-from glcm_mae.study_verbs import reconstruct
+from glcm_mae.study_verbs import ablate, controls, explain, reconstruct, report, softness
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Verb:
         run: Does it, given the settings and whether to resume; returns lines to tell the user.
         positional: Settings that may be given without their flags, in order.
         resumable: Whether it takes ``--resume``.
+        recipes: Whether recipes may be given without ``--config``.
     """
 
     summary: str
@@ -38,6 +39,7 @@ class Verb:
     run: Callable[[Any, bool], Sequence[str]]
     positional: tuple[str, ...] = ()
     resumable: bool = False
+    recipes: bool = False
 
 
 def _demo(config: Any, resume: bool) -> Sequence[str]:
@@ -211,10 +213,29 @@ VERBS = {
         _benefit,
         resumable=True,
     ),
+    "ablate": Verb(
+        "Cross-validate a recipe with other values, and tell what each changes.",
+        "AblateConfig",
+        ablate,
+        resumable=True,
+        recipes=True,
+    ),
     "robustness": Verb(
         "Score a finished classifier on corrupted test images, and on an external set.",
         "RobustnessConfig",
         _robustness,
+        positional=("run",),
+    ),
+    "controls": Verb(
+        "Put a finished crossval to its negative controls: what is reached where nothing is.",
+        "ControlsConfig",
+        controls,
+        positional=("run",),
+    ),
+    "explain": Verb(
+        "Show what a finished classifier looks at, and the training images most like a case.",
+        "ExplainConfig",
+        explain,
         positional=("run",),
     ),
     "anomaly": Verb(
@@ -230,9 +251,22 @@ VERBS = {
         positional=("run", "job"),
     ),
     "reconstruct": Verb(
-        "Show and measure what a pre-trained autoencoder makes of images.",
+        "Measure how well pre-trained autoencoders keep the texture of images.",
         "ReconstructConfig",
         reconstruct,
+        positional=("runs",),
+    ),
+    "softness": Verb(
+        "Compare soft with hard co-occurrence of one image, and what a gradient gets of it.",
+        "SoftnessConfig",
+        softness,
+        positional=("image",),
+    ),
+    "report": Verb(
+        "Show finished runs to people: one page that opens without a network.",
+        "ReportConfig",
+        report,
+        positional=("runs",),
     ),
     "replay": Verb(
         "Compute a step again at which a pre-training left the finite numbers.",

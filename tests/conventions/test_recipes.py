@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from glcm_mae.config import AnomalyConfig, CrossValConfig, PretrainConfig
+from glcm_mae.ablation import plan_design
+from glcm_mae.config import AblateConfig, AnomalyConfig, CrossValConfig, PretrainConfig
+from glcm_mae.config.stages import sections
 from glcm_mae.model.baseline import build_baseline
 from glcm_mae.settings import build
 
@@ -21,7 +23,12 @@ BASELINES = {
     "vgg16": "vgg16",
     "vit_base": "vit_base_patch16_224",
 }
-CLASSIFYING = sorted(p for p in RECIPES.rglob("*.yaml") if not p.stem.endswith("_anomaly"))
+ABLATIONS = ("loss_terms", "bandwidth", "mask_ratio", "encoder", "decoder_depth")
+CLASSIFYING = sorted(
+    p
+    for p in RECIPES.rglob("*.yaml")
+    if not p.stem.endswith("_anomaly") and "ablations" not in p.parts
+)
 
 
 def test_all_recipes_are_there() -> None:
@@ -30,6 +37,8 @@ def test_all_recipes_are_there() -> None:
         "laptop/kermany_anomaly.yaml",
         *(f"paper/{name}.yaml" for name in ("busi", "gbcu", "kermany", "sarscov2")),
         *(f"baselines/{name}.yaml" for name in BASELINES),
+        *(f"ablations/{name}.yaml" for name in ABLATIONS),
+        *(f"ablations/laptop/{name}.yaml" for name in ABLATIONS),
     }
 
 
@@ -110,3 +119,36 @@ def test_a_baseline_has_the_papers_budget_and_takes_its_images(name: str) -> Non
             classes=3,
             drop_path=tuning.finetuning.drop_path,
         )
+
+
+@pytest.mark.parametrize("place", ["ablations", "ablations/laptop"])
+def test_ablations_ask_five_questions_about_one_recipe(place: str) -> None:
+    files = [RECIPES / place / f"{name}.yaml" for name in ABLATIONS]
+    configs = [build(AblateConfig, files=[path], flags={"out": "runs/x"}) for path in files]
+    for path, config in zip(files, configs, strict=True):
+        assert list(config.studies) == [path.stem]
+        assert _recipe(config) == _recipe(configs[0])
+        design = plan_design(config)
+        # The recipe as it stands is one of the values, so that nothing is trained for it alone.
+        assert "base" in [point.variant for point in design.studies[0].points]
+        check_header(path)
+    together = plan_design(build(AblateConfig, files=files, flags={"out": "runs/x"}))
+    counts = [len(plan_design(config).variants) for config in configs]
+    assert len(together.variants) == sum(counts) - len(configs) + 1
+    assert [study.name for study in together.studies] == list(ABLATIONS)
+
+
+def _recipe(config: AblateConfig) -> CrossValConfig:
+    return CrossValConfig(**sections(config, CrossValConfig))
+
+
+def test_the_ablations_are_about_the_recipes_of_breast_ultrasound() -> None:
+    pairs = {"ablations/encoder.yaml": "paper", "ablations/laptop/encoder.yaml": "laptop"}
+    for own, place in pairs.items():
+        path = RECIPES / own
+        ablation = build(AblateConfig, files=[path], flags={"out": "runs/x"})
+        busi = build(
+            CrossValConfig, files=[RECIPES / place / "busi.yaml"], flags={"out": "runs/x"}
+        )
+        assert (ablation.data, ablation.model) == (busi.data, busi.model)
+        assert (ablation.losses, ablation.pretraining) == (busi.losses, busi.pretraining)

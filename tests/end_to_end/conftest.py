@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny import Command, Outcome
+from tiny import FINETUNE, PRETRAIN, TINY, Command, Outcome
 
 from glcm_mae.cli import main
 from glcm_mae.data import write_phantoms
@@ -61,3 +61,17 @@ def busi_sample(busi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def ct_sample(sarscov2_ct: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sample(sarscov2_ct, tmp_path_factory.mktemp("ct"), per_class=12)
+
+
+@pytest.fixture(scope="session")
+def reported_runs(
+    phantoms: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """Two cross-validations of the same folds, with and without pre-training."""
+    parent = tmp_path_factory.mktemp("reported")
+    settings = [*FINETUNE, "--data.table", phantoms, "--data.positive", "sparse"]
+    settings += ["--folds.count", "2", "--evaluation.resamples", "200"]
+    for name, own in (("pretrained", PRETRAIN), ("scratch", [*TINY, "--start", "scratch"])):
+        arguments = ["crossval", *own, *settings, "--out", parent / name]
+        main([str(argument) for argument in arguments])
+    return parent / "pretrained", parent / "scratch"

@@ -257,7 +257,7 @@ def test_weights_that_do_not_fit(glcm_mae: Command, phantoms: Path, tmp_path: Pa
 def test_reconstruct_without_a_run(glcm_mae: Command, phantoms: Path, tmp_path: Path) -> None:
     text = refused(
         glcm_mae,
-        *("reconstruct", "--run", tmp_path / "none", "--table", phantoms),
+        *("reconstruct", tmp_path / "none", "--data.table", phantoms),
         *("--out", tmp_path / "out"),
     )
     assert "no autoencoder and no checkpoint" in text

@@ -19,9 +19,15 @@ from glcm_mae.training import LossValue, Moment
 EPOCHS = 16
 
 
-def command(phantoms: Path, out: Path) -> list[str]:
-    arguments = ["pretrain", "--data.table", str(phantoms), *PRETRAIN, "--out", str(out)]
-    return [*arguments, "--pretraining.epochs", str(EPOCHS), "--resume"]
+SELECT = [
+    *("--pretraining.held_out_share", "0.01", "--pretraining.fidelity_every", "1"),
+    *("--pretraining.select_by", "texture"),
+]
+
+
+def command(phantoms: Path, out: Path, select: list[str]) -> list[str]:
+    arguments = ["pretrain", "--data.table", str(phantoms), *PRETRAIN, *select]
+    return [*arguments, "--out", str(out), "--pretraining.epochs", str(EPOCHS), "--resume"]
 
 
 def epochs_logged(out: Path) -> int:
@@ -55,18 +61,21 @@ def assert_same_tensors(one: Path, other: Path) -> None:
         assert torch.equal(value, second[name]), name
 
 
-def test_pretraining(phantoms: Path, tmp_path: Path, glcm_mae: Command) -> None:
+@pytest.mark.parametrize("select", [[], pytest.param(SELECT, marks=pytest.mark.slow)])
+def test_pretraining(
+    select: list[str], phantoms: Path, tmp_path: Path, glcm_mae: Command
+) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    code, _, err = glcm_mae(*command(phantoms, whole))
+    code, _, err = glcm_mae(*command(phantoms, whole, select))
     assert code == 0, err
     moments = random.Random()  # another moment every time: all must do
     # An epoch is logged before it is saved; after the second, the first surely is.
     epochs, wait = moments.randint(2, EPOCHS // 2), moments.uniform(0, 0.2)
-    assert kill_after(command(phantoms, killed), killed, epochs, wait) == -9
+    assert kill_after(command(phantoms, killed, select), killed, epochs, wait) == -9
     assert not (killed / "encoder.safetensors").exists(), (
         f"not killed in time: {epochs}, {wait}"
     )
-    code, _, err = glcm_mae(*command(phantoms, killed))
+    code, _, err = glcm_mae(*command(phantoms, killed, select))
     assert code == 0, err
     assert "continuing" in err
     assert_same_tensors(whole / "encoder.safetensors", killed / "encoder.safetensors")

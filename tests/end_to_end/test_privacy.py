@@ -240,8 +240,9 @@ def test_no_planted_name_in_any_output(
     code, printed, errors = glcm_mae("texture", *table, "--out", out / "features.parquet")
     assert code == 0, errors
     code, printed, errors = glcm_mae(
-        *("reconstruct", "--run", out / "pretrain", "--table", mixed, "--frames", "middle"),
-        *("--names", "hashed", "--cache", out / "cache", "--out", out / "reconstructions"),
+        *("reconstruct", out / "pretrain", "--data.table", mixed, "--data.frames", "middle"),
+        *("--data.names", "hashed", "--data.cache", out / "cache"),
+        *("--resamples", "200", "--out", out / "reconstructions"),
     )
     assert code == 0, errors
     assert sum(1 for _ in contents(out)) > 60

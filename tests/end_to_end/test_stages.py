@@ -157,42 +157,6 @@ def test_finetune_starts_from_the_given_weights(
         torch.testing.assert_close(tuned[f"encoder.vit.{name}"], value, rtol=0, atol=1e-6)
 
 
-def test_reconstruct_shows_and_measures(
-    pretrained: Path, phantoms: Path, tmp_path: Path, glcm_mae: Command
-) -> None:
-    out = tmp_path / "shown"
-    code, text, err = glcm_mae(
-        "reconstruct", "--run", pretrained, "--table", phantoms, "--out", out
-    )
-    assert code == 0, err
-    assert {p.name for p in out.iterdir()} == {
-        "reconstructions.csv",
-        "reconstructions.json",
-        "reconstructions.png",
-    }
-    with (out / "reconstructions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 24
-    means = json.loads((out / "reconstructions.json").read_text())["means"]
-    for name in ("mse", "glcm", "ssim"):
-        assert means[name] == pytest.approx(np.mean([float(row[name]) for row in rows]))
-        assert f"{name} {means[name]:.4g}" in text
-
-
-def test_reconstruct_measures_ssim_of_a_run_without_it(
-    phantoms: Path, tmp_path: Path, glcm_mae: Command
-) -> None:
-    run, out = tmp_path / "mse", tmp_path / "shown"
-    phases = ["--losses.phases", "[{share: 1.0, mse: 1.0}]", "--losses.ssim.window", "11"]
-    code, _, err = glcm_mae(
-        "pretrain", "--data.table", phantoms, *PRETRAIN, *phases, "--out", run
-    )
-    assert code == 0, err
-    code, text, err = glcm_mae("reconstruct", "--run", run, "--table", phantoms, "--out", out)
-    assert code == 0, err
-    assert "ssim " in text
-
-
 def test_phantoms_make_a_table(tmp_path: Path, glcm_mae: Command) -> None:
     out = tmp_path / "made"
     code, text, err = glcm_mae("data", "phantoms", "--out", out, "--count", "6")

@@ -50,8 +50,12 @@ def assert_close(one: Path, other: Path) -> None:
 
 
 def losses(out: Path) -> list[float]:
+    return logged(out, "loss")
+
+
+def logged(out: Path, name: str) -> list[float]:
     lines = (out / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line)["loss"] for line in lines]
+    return [json.loads(line)[name] for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,25 @@ def test_torchrun_ends_where_one_process_does(
     assert text.count("encoder:") == 1
     assert_close(alone, tmp_path / "run")
     assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_choose_the_weights_that_one_does(
+    strategy: str, phantoms: Path, tmp_path: Path
+) -> None:
+    select = [
+        *("--pretraining.held_out_share", "0.25", "--pretraining.select_by", "texture"),
+        *("--pretraining.fidelity_every", "1"),
+    ]
+    one, two = tmp_path / "one", tmp_path / "two"
+    run([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, one, *select)])
+    both = [*select, "--devices", "2", "--strategy", strategy]
+    run([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, two, *both)])
+    assert_close(one, two)
+    assert (one / "split.csv").read_bytes() == (two / "split.csv").read_bytes()
+    for name in ("fidelity/haralick_error", "fidelity/psnr"):
+        assert logged(two, name) == pytest.approx(logged(one, name), rel=1e-3)
 
 
 @pytest.mark.slow

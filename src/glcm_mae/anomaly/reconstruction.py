@@ -14,52 +14,13 @@ from glcm_mae.data.batching.randomness import Stream, counted_uniforms
 from glcm_mae.data.store.pixels import Pixels
 from glcm_mae.devices import Precision, autocast
 from glcm_mae.losses.objective import Objective
-from glcm_mae.model.patches import expand_mask
+from glcm_mae.model.patches import complementary_from_noise
+from glcm_mae.model.restoration import restore
 
 MEASURES = ("mse", "ssim", "glcm")
 """Raw scores of an image, larger where it is predicted worse; ``ssim`` is 1 - SSIM."""
 
 BATCH = 32
-
-
-def complementary_masks(
-    noise: Float[Tensor, "batch patches"], ratio: float
-) -> list[Bool[Tensor, "batch patches"]]:
-    """Return masks that together hide every patch, each as often as any other.
-
-    With a ratio of a half or more, what the masks show is a partition of the patches:
-    with 0.75, four masks show a quarter each, and every patch is hidden three times, with
-    as much hidden as in training. With less, what they hide is a partition.
-
-    Args:
-        noise: One independent random number a patch.
-        ratio: Share that was hidden in training, between 0 and 1.
-
-    Returns:
-        At least two masks, ``True`` where a patch is hidden; within a mask, every row hides
-        equally many.
-
-    Raises:
-        ValueError: If the ratio is not between 0 and 1, or there are under two patches.
-
-    Example:
-        >>> masks = complementary_masks(torch.tensor([[0.3, 0.9, 0.1, 0.5]]), 0.75)
-        >>> torch.cat(masks).int()
-        tensor([[1, 1, 0, 1],
-                [0, 1, 1, 1],
-                [1, 1, 1, 0],
-                [1, 0, 1, 1]], dtype=torch.int32)
-    """
-    patches = noise.shape[1]
-    if not 0.0 < ratio < 1.0:
-        raise ValueError(f"mask ratio must lie between 0 and 1, got {ratio}")
-    if patches < 2:
-        raise ValueError(f"masking needs at least two patches, got {patches}")
-    shows = ratio >= 0.5
-    parts = min(max(2, round(1 / (1 - ratio) if shows else 1 / ratio)), patches)
-    ranks = noise.argsort(dim=1, stable=True).argsort(dim=1)
-    part_of = ranks * parts // patches
-    return [part_of != part if shows else part_of == part for part in range(parts)]
 
 
 @dataclass(frozen=True)
@@ -128,22 +89,23 @@ class Examiner:
     @torch.no_grad()
     def predictions(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the prediction, clamped to [0, 1], for every mask of every round."""
-        patches = self.grid[0] * self.grid[1]
         for number in range(self.rounds):
-            noise = counted_uniforms(
-                self.seed, number, batch.rows.tolist(), patches, stream=Stream.MASK
-            )
-            for mask in complementary_masks(torch.from_numpy(noise), self.mask_ratio):
-                mask = mask.to(self.device)
+            for mask in self._masks(batch, number).to(self.device):
                 with autocast(self.device, self.precision):
                     prediction = self.model(batch.images, mask).prediction
                 yield prediction.float().clamp(0.0, 1.0), mask
 
+    def _masks(self, batch: Batch, number: int) -> Bool[Tensor, "passes batch patches"]:
+        """Return the masks of a round; at 0.75, four that hide every patch three times."""
+        patches, ratio = self.grid[0] * self.grid[1], self.mask_ratio
+        noise = counted_uniforms(
+            self.seed, number, batch.rows.tolist(), patches, stream=Stream.MASK
+        )
+        ways = min(round(1 / (1 - ratio)), patches) if ratio >= 0.5 else 0
+        return complementary_from_noise(torch.from_numpy(noise), ratio, passes=ways)
+
     def restore(self, batch: Batch) -> Float[Tensor, "batch channel height width"]:
-        """Return the images as predicted: every pixel the mean of its hidden predictions."""
-        total, count = torch.zeros_like(batch.images), torch.zeros_like(batch.images[:, :1])
-        for prediction, mask in self.predictions(batch):
-            hidden = expand_mask(mask, self.grid, self.objective.patch_size)
-            total += torch.where(hidden, prediction, torch.zeros_like(prediction))
-            count += hidden
-        return total / count
+        """Return the images as predicted, every pixel while it was hidden."""
+        side = self.objective.patch_size
+        with autocast(self.device, self.precision):
+            return restore(self.model, batch.images, self._masks(batch, 0), patch_size=side)

@@ -60,4 +60,5 @@ def build_objective(losses: LossesConfig, patch_size: int) -> Objective:
         engine=glcm.engine,
         window=losses.ssim.window,
         sigma=losses.ssim.sigma,
+        border=losses.ssim.border,
     )

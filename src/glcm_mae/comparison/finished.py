@@ -11,6 +11,7 @@ import yaml
 from glcm_mae.downstream import PREDICTIONS_FILE
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Predictions, read_predictions
+from glcm_mae.runs import named_folders
 
 _PARTS_FILES = ("folds.csv", "split.csv")
 _TRAINED = ("finetune", "attentive")
@@ -55,20 +56,7 @@ def read_runs(runs: Sequence[str]) -> list[FinishedRun]:
     Raises:
         InputError: If a folder holds no finished run, or two have the same name.
     """
-    found = [read_run(*_name_and_folder(run)) for run in runs]
-    names = [run.name for run in found]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise InputError(
-            f"two runs are called {twice[0]}: give them names, such as first={found[0].folder}"
-        )
-    return found
-
-
-def _name_and_folder(run: str) -> tuple[str, Path]:
-    name, equals, folder = run.partition("=")
-    if equals and name and folder and not Path(run).exists():
-        return name, Path(folder)
-    return Path(run).resolve().name, Path(run)
+    return [read_run(name, folder) for name, folder in named_folders(runs).items()]
 
 
 def read_run(name: str, folder: Path) -> FinishedRun:

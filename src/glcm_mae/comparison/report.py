@@ -7,7 +7,7 @@ from math import isfinite
 
 from glcm_mae.comparison.comparing import Comparison, PairComparison
 from glcm_mae.comparison.paired_scores import ScoreComparison
-from glcm_mae.plain_table import markdown_rows
+from glcm_mae.plain_table import latex_rows, markdown_rows
 
 HEADINGS = (
     "Comparison",
@@ -177,24 +177,5 @@ def _csv_cell(value: float | str) -> str:
 
 def format_latex(comparison: Comparison) -> str:
     r"""Return the table in LaTeX, for ``\input`` with the package booktabs."""
-    lines = [r"\begin{tabular}{ll" + "r" * (len(HEADINGS) - 2) + "}", r"\toprule"]
-    lines += [" & ".join(map(_latex, HEADINGS)) + r" \\", r"\midrule"]
-    lines += [" & ".join(map(_latex, row)) + r" \\" for row in rows_of(comparison)]
-    lines += [r"\bottomrule", r"\end{tabular}"]
     notes = [f"% {note}" for note in (comparison.title, *comparison.notes)]
-    return "\n".join([*notes, *lines]) + "\n"
-
-
-_LATEX = {
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "–": "--",
-    "<": "$<$",
-    ">": "$>$",
-}
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)
+    return "\n".join([*notes, latex_rows(HEADINGS, rows_of(comparison), left=2)])

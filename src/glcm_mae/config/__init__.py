@@ -5,10 +5,12 @@ reads the sections it needs, so the same recipe serves ``pretrain``, ``finetune`
 and ``crossval``. This package knows nothing of torch.
 """
 
+from glcm_mae.config.ablation import AblateConfig, BudgetConfig, StudyConfig
 from glcm_mae.config.anomaly import AnomalyConfig
 from glcm_mae.config.base import Settings
 from glcm_mae.config.benefit import BenefitConfig
 from glcm_mae.config.comparison import CompareConfig
+from glcm_mae.config.controls import ControlsConfig
 from glcm_mae.config.data import (
     DEFAULT_CACHE,
     CacheConfig,
@@ -27,6 +29,7 @@ from glcm_mae.config.engine import (
     MachinesConfig,
 )
 from glcm_mae.config.evaluation import EvaluationConfig
+from glcm_mae.config.explaining import ExplainConfig
 from glcm_mae.config.fanout import FanoutConfig, JobConfig, RayConfig, SlurmConfig
 from glcm_mae.config.losses import (
     GLCMConfig,
@@ -38,7 +41,10 @@ from glcm_mae.config.losses import (
 )
 from glcm_mae.config.model import ModelConfig
 from glcm_mae.config.probing import ProbingConfig
+from glcm_mae.config.reconstruction import ReconstructConfig
+from glcm_mae.config.reporting import ReportConfig
 from glcm_mae.config.robustness import RobustnessConfig
+from glcm_mae.config.softness import SoftnessConfig
 from glcm_mae.config.stages import (
     AuditConfig,
     CrossValConfig,
@@ -46,7 +52,6 @@ from glcm_mae.config.stages import (
     FinetuneConfig,
     PretrainConfig,
     ProbeConfig,
-    ReconstructConfig,
     ReplayConfig,
     ShardConfig,
     SplitConfig,
@@ -64,21 +69,25 @@ from glcm_mae.config.training import (
 
 __all__ = [
     "DEFAULT_CACHE",
+    "AblateConfig",
     "AnomalyConfig",
     "AuditConfig",
     "AugmentationConfig",
     "BenefitConfig",
+    "BudgetConfig",
     "CacheConfig",
     "CatalogConfig",
     "CheckConfig",
     "CheckpointsConfig",
     "CompareConfig",
+    "ControlsConfig",
     "CrossValConfig",
     "DataConfig",
     "DemoConfig",
     "DownloadConfig",
     "EngineConfig",
     "EvaluationConfig",
+    "ExplainConfig",
     "FanoutConfig",
     "FinetuneConfig",
     "FinetuningConfig",
@@ -103,13 +112,16 @@ __all__ = [
     "RayConfig",
     "ReconstructConfig",
     "ReplayConfig",
+    "ReportConfig",
     "RobustnessConfig",
     "SSIMConfig",
     "ScaleConfig",
     "Settings",
     "ShardConfig",
     "SlurmConfig",
+    "SoftnessConfig",
     "SplitConfig",
     "StageConfig",
+    "StudyConfig",
     "TextureConfig",
 ]

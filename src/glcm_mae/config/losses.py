@@ -44,6 +44,8 @@ class SSIMConfig(Settings):
     """Side of the Gaussian window in pixels; odd, at most the patch."""
     sigma: Positive = 1.5
     """Standard deviation of the window in pixels."""
+    border: Literal["inside", "whole"] = "inside"
+    """Windows wholly inside a patch, where its border hardly counts, or at every pixel."""
 
     @field_validator("window")
     @classmethod

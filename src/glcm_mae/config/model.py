@@ -34,9 +34,9 @@ class ModelConfig(Settings):
     @classmethod
     def _patch_from_name(cls, values: Any) -> Any:
         if isinstance(values, dict) and "patch_size" not in values:
-            found = re.search(r"patch(\d+)", str(values.get("encoder", "")))
+            found = patch_in_name(str(values.get("encoder", "")))
             if found:
-                return {**values, "patch_size": int(found.group(1))}
+                return {**values, "patch_size": found}
         return values
 
     @model_validator(mode="after")
@@ -54,6 +54,17 @@ class ModelConfig(Settings):
                 f"model.decoder_heads {self.decoder_heads}"
             )
         return self
+
+
+def patch_in_name(encoder: str) -> int | None:
+    """Return the patch size that the name of an encoder tells, if it does.
+
+    Example:
+        >>> patch_in_name("vit_tiny_patch16_224")
+        16
+    """
+    found = re.search(r"patch(\d+)", encoder)
+    return int(found.group(1)) if found else None
 
 
 def _near(length: int, patch: int) -> int:

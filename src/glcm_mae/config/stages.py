@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from glcm_mae.config.base import PositiveInt, Seed, Settings
-from glcm_mae.config.data import DEFAULT_CACHE, DataConfig, ImagesConfig
+from glcm_mae.config.data import DataConfig
 from glcm_mae.config.engine import EngineConfig, MachinesConfig
 from glcm_mae.config.evaluation import EvaluationConfig
 from glcm_mae.config.fanout import FanoutConfig
@@ -161,25 +161,6 @@ class CrossValConfig(StageConfig):
         found = sections(self, ProbeConfig, out=out, start=start, weights=weights)
         probing = self.probing.model_copy(update={"method": self.protocol})
         return ProbeConfig(**{**found, "probing": probing})
-
-
-class ReconstructConfig(ImagesConfig):
-    """Settings of ``glcm-mae reconstruct``."""
-
-    run: Path
-    """Pre-training run folder."""
-    out: Path
-    """Folder to create for the pictures and the table."""
-    images: PositiveInt = 8
-    """Images shown in the picture; the table covers all."""
-    seed: Seed = 0
-    """Seed of the masks."""
-    cache: Path | None = DEFAULT_CACHE
-    """Folder for decoded images, shared by all runs; none: keep them in memory."""
-    on_error: Literal["stop", "skip"] = "stop"
-    """What to do with files that cannot be read."""
-    device: Literal["best", "cpu", "cuda"] = "best"
-    """Where to compute; best is the GPU if there is one."""
 
 
 class ReplayConfig(Settings):

@@ -100,10 +100,27 @@ class PretrainingConfig(OptimizationConfig):
     """Epochs between two reconstructions.png."""
     shares_every: PositiveInt = 50
     """Steps between two samples of the terms' gradient shares."""
+    fidelity_every: Annotated[int, Field(ge=0)] = 20
+    """Epochs between two measurements of how well texture is restored; 0: never."""
+    fidelity_images: PositiveInt = 32
+    """Images restored then: of the held-out part, or of the training images without one."""
+    held_out_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    """Share of the training images, in whole groups, not trained on but measured on."""
+    select_by: Literal["loss", "texture"] = "loss"
+    """Weights kept: the last (best checkpoint by loss), or those that restore texture best."""
     weights: Path | None = None
     """Weights to start from: a run, a file or folder of another library, or timm:NAME."""
     weights_target: Literal["raw", "normalised"] = "raw"
     """What the decoder of foreign weights predicts: pixels, or pixels normalised by patch."""
+
+    @model_validator(mode="after")
+    def _selection(self) -> Self:
+        if self.select_by == "texture" and not (self.held_out_share and self.fidelity_every):
+            raise ValueError(
+                "select_by texture needs held-out images, and measurements on them: pass "
+                "--pretraining.held_out_share 0.1, and --pretraining.fidelity_every above 0"
+            )
+        return self
 
 
 class MixingConfig(Settings):

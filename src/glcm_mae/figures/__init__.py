@@ -9,6 +9,7 @@ from glcm_mae.figures.language import (
     colour,
     mark,
 )
+from glcm_mae.figures.overlay import show_overlay
 from glcm_mae.figures.printed import new_figure, save_figure, show_gray, without_ticks
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "new_figure",
     "save_figure",
     "show_gray",
+    "show_overlay",
     "without_ticks",
 ]

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from glcm_mae.losses.pixel import masked_mse, masked_ssim
+from glcm_mae.losses.pixel import Border, masked_mse, masked_ssim
 from glcm_mae.losses.texture import DEFAULT_OFFSETS, texture_loss
 from glcm_mae.texture import Engine, Offset, Scale
 
@@ -100,6 +100,7 @@ class Objective:
         engine: How the GLCM distance is computed.
         window: Side of the SSIM window.
         sigma: Standard deviation of the SSIM window.
+        border: Where the SSIM window stands, see :func:`masked_ssim`.
 
     References:
         .. [1] Madan et al., 2025, arXiv:2507.10869, eq. 4
@@ -115,6 +116,7 @@ class Objective:
     engine: Engine = "fused"
     window: int = 11
     sigma: float = 1.5
+    border: Border = "inside"
 
     def term(
         self,
@@ -153,6 +155,7 @@ class Objective:
                     patch_size=self.patch_size,
                     window=self.window,
                     sigma=self.sigma,
+                    border=self.border,
                 )
             ),
         }

@@ -3,7 +3,15 @@
 from glcm_mae.model.classifier import Classifier, parameter_groups
 from glcm_mae.model.encoder import Encoder, build_encoder, sincos_positions
 from glcm_mae.model.mae import MaskedAutoencoder, Reconstruction
-from glcm_mae.model.patches import mask_from_noise, patchify, random_mask, unpatchify
+from glcm_mae.model.patches import (
+    complementary_from_noise,
+    complementary_masks,
+    mask_from_noise,
+    patchify,
+    random_mask,
+    unpatchify,
+)
+from glcm_mae.model.restoration import restore
 
 __all__ = [
     "Classifier",
@@ -11,10 +19,13 @@ __all__ = [
     "MaskedAutoencoder",
     "Reconstruction",
     "build_encoder",
+    "complementary_from_noise",
+    "complementary_masks",
     "mask_from_noise",
     "parameter_groups",
     "patchify",
     "random_mask",
+    "restore",
     "sincos_positions",
     "unpatchify",
 ]

@@ -78,9 +78,16 @@ class Baseline(nn.Module):
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch embedding"]:
         """Return what the head would be given, pooled the model's own way."""
-        net = cast("Any", self.net)
-        tokens = net.forward_features(self._normalised(images))
+        net, tokens = cast("Any", self.net), self.feature_map(images)
         return cast("Tensor", net.forward_head(tokens, pre_logits=True))
+
+    def feature_map(self, images: Float[Tensor, "batch channel height width"]) -> Tensor:
+        """Return the last features before pooling, in the layout of the model."""
+        return cast("Tensor", cast("Any", self.net).forward_features(self._normalised(images)))
+
+    def logits_of(self, feature_map: Tensor) -> Float[Tensor, "batch classes"]:
+        """Pool and classify what :meth:`feature_map` returned."""
+        return cast("Tensor", cast("Any", self.net).forward_head(feature_map))
 
     def _normalised(self, images: Tensor) -> Tensor:
         # One channel broadcasts to as many as there are statistics.

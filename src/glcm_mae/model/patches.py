@@ -125,12 +125,80 @@ def mask_from_noise(
         tensor([[ True, False,  True, False]])
     """
     patches = noise.shape[1]
+    _require_maskable(patches, ratio)
+    ranks = noise.argsort(dim=1, stable=True).argsort(dim=1)
+    return ranks < hidden_count(patches, ratio)
+
+
+def complementary_masks(
+    batch: int, patches: int, ratio: float, *, generator: torch.Generator
+) -> Bool[Tensor, "passes batch patches"]:
+    """Return the fewest masks that together hide every patch of every image.
+
+    Args:
+        batch: Number of images.
+        patches: Patches per image, at least two.
+        ratio: Share to hide, as in training, between 0 and 1.
+        generator: Source of the randomness; the same state gives the same masks.
+
+    Returns:
+        At least two masks, see :func:`complementary_from_noise`.
+
+    Raises:
+        ValueError: If the ratio is not between 0 and 1, or there are under two patches.
+
+    Example:
+        >>> masks = complementary_masks(3, 16, 0.75, generator=torch.Generator().manual_seed(0))
+        >>> masks.shape, bool(masks.any(dim=0).all())
+        (torch.Size([2, 3, 16]), True)
+    """
+    noise = torch.rand(batch, patches, generator=generator, device=generator.device)
+    return complementary_from_noise(noise, ratio)
+
+
+def complementary_from_noise(
+    noise: Float[Tensor, "batch patches"], ratio: float, *, passes: int = 0
+) -> Bool[Tensor, "passes batch patches"]:
+    """Return masks that together hide every patch, each as much as one does in training.
+
+    Taken alone, each mask is as random as one of :func:`mask_from_noise`: the patches stand
+    in random order on a ring, a mask hides so many in a row, and the next one begins
+    further along.
+
+    Args:
+        noise: One independent random number a patch, at least two patches.
+        ratio: Share to hide, between 0 and 1.
+        passes: Number of masks, if more than the fewest that hide every patch. Some patches
+            are then hidden once more than others; where what all masks hide is a multiple
+            of the patches, as in four masks of three quarters, all are equally often.
+
+    Returns:
+        Masks, ``True`` where a patch is hidden, with exactly
+        ``hidden_count(patches, ratio)`` patches hidden in each row.
+
+    Raises:
+        ValueError: If the ratio is not between 0 and 1, or there are under two patches.
+
+    Example:
+        >>> noise = torch.tensor([[0.3, 0.9, 0.1, 0.5]])
+        >>> complementary_from_noise(noise, 0.75)[:, 0].int()
+        tensor([[1, 0, 1, 1],
+                [0, 1, 1, 1]], dtype=torch.int32)
+    """
+    patches = noise.shape[1]
+    _require_maskable(patches, ratio)
+    hidden = hidden_count(patches, ratio)
+    passes = max(passes, -(-patches // hidden))
+    ranks = noise.argsort(dim=1, stable=True).argsort(dim=1)
+    starts = (number * patches // passes for number in range(passes))
+    return torch.stack([(ranks - start) % patches < hidden for start in starts])
+
+
+def _require_maskable(patches: int, ratio: float) -> None:
     if not 0.0 < ratio < 1.0:
         raise ValueError(f"mask ratio must lie between 0 and 1, got {ratio}")
     if patches < 2:
         raise ValueError(f"masking needs at least two patches, got {patches}")
-    ranks = noise.argsort(dim=1, stable=True).argsort(dim=1)
-    return ranks < hidden_count(patches, ratio)
 
 
 def visible_indices(mask: Bool[Tensor, "batch patches"]) -> Int[Tensor, "batch seen"]:

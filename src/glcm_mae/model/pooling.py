@@ -64,11 +64,21 @@ class AttentionPool(nn.Module):
     ) -> Float[Tensor, "batch width"]:
         """Gather tokens, class token left out by the caller, into one vector."""
         normal = self.norm(tokens)
-        query = self._by_head(self.query.to(normal.dtype))
-        key, value = self._by_head(self.key(normal)), self._by_head(self.value(normal))
-        scores = query @ key.transpose(2, 3) / sqrt(key.shape[-1])
-        gathered = scores.softmax(dim=-1) @ value
+        gathered = self._weights(normal) @ self._by_head(self.value(normal))
         return cast("Tensor", self.projection(gathered.flatten(1)))
+
+    def weights(
+        self, tokens: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch heads tokens"]:
+        """Return how much of each token every head takes; a head's weights sum to one."""
+        return self._weights(self.norm(tokens))[:, :, 0]
+
+    def _weights(
+        self, normal: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch heads 1 tokens"]:
+        query, key = self._by_head(self.query.to(normal.dtype)), self._by_head(self.key(normal))
+        scores = query @ key.transpose(2, 3) / sqrt(key.shape[-1])
+        return scores.softmax(dim=-1)
 
     def _by_head(self, tokens: Tensor) -> Tensor:
         count, length, _ = tokens.shape

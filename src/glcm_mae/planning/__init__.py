@@ -1,7 +1,7 @@
 """A run as an immutable plan of idempotent jobs, and the executors that do them."""
 
-from glcm_mae.planning.driver import run_plan
+from glcm_mae.planning.driver import run_plan, work_off
 from glcm_mae.planning.jobs import run_job
 from glcm_mae.planning.plan import Job, Plan
 
-__all__ = ["Job", "Plan", "run_job", "run_plan"]
+__all__ = ["Job", "Plan", "run_job", "run_plan", "work_off"]

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -30,8 +31,11 @@ from glcm_mae.signals import StopSignals
 POLL = 0.1
 """Seconds between two looks at the running jobs."""
 
+Images = LoadedImages | Callable[[Job], LoadedImages]
+"""The images of all jobs, or which ones a job has."""
 
-def run_plan(plan: Plan, run: Path, fanout: FanoutConfig, images: LoadedImages) -> None:
+
+def run_plan(plan: Plan, run: Path, fanout: FanoutConfig, images: Images) -> None:
     """Do all jobs of a plan that are not done.
 
     A job that fails does not stop the others; those that need it are skipped. The same call
@@ -50,6 +54,39 @@ def run_plan(plan: Plan, run: Path, fanout: FanoutConfig, images: LoadedImages) 
         DivergenceError: If jobs failed, all of them because they diverged.
         StoppedError: If a signal asked to stop; the jobs have saved.
     """
+    _tell_failed(work_off(plan, run, fanout, images), run)
+
+
+def _always() -> bool:
+    return True
+
+
+def work_off(
+    plan: Plan,
+    run: Path,
+    fanout: FanoutConfig,
+    images: Images,
+    *,
+    may_begin: Callable[[], bool] = _always,
+) -> Schedule:
+    """Do what :func:`run_plan` does, and leave it to the caller what failed jobs mean.
+
+    Args:
+        plan: The jobs; kept in the run folder at the first call.
+        run: The run folder.
+        fanout: Where jobs run, and how many at once.
+        images: The images of the jobs' settings, for jobs in this process.
+        may_begin: Asked before every job; once it says no, what runs is awaited, and the
+            others wait for another call.
+
+    Returns:
+        Where every job stands; of those that failed, :func:`.jobs.read_failure` tells why.
+
+    Raises:
+        InputError: If another process works on this run, or the plan is another than at the
+            first call.
+        StoppedError: If a signal asked to stop; the jobs have saved.
+    """
     with Locks(run) as locks:
         if not locks.hold(DRIVER):
             raise InputError(
@@ -61,10 +98,10 @@ def run_plan(plan: Plan, run: Path, fanout: FanoutConfig, images: LoadedImages) 
         schedule = Schedule(plan, _finished_jobs(plan, run))
         _tell_finished(schedule)
         if fanout.executor == "local" and fanout.workers == 1:
-            _run_here(schedule, run, fanout, images, locks)
-        elif schedule.active:
-            _Driver(schedule, run, fanout, locks).drive()
-        _tell_failed(schedule, run)
+            _run_here(schedule, run, fanout, images, locks, may_begin)
+        elif schedule.active and may_begin():
+            _Driver(schedule, run, fanout, locks, may_begin).drive()
+        return schedule
 
 
 def _finished_jobs(plan: Plan, run: Path) -> set[str]:
@@ -84,20 +121,25 @@ def _tell_finished(schedule: Schedule) -> None:
 
 
 def _run_here(
-    schedule: Schedule, run: Path, fanout: FanoutConfig, images: LoadedImages, locks: Locks
+    schedule: Schedule,
+    run: Path,
+    fanout: FanoutConfig,
+    images: Images,
+    locks: Locks,
+    may_begin: Callable[[], bool],
 ) -> None:
     """Do one job after the other in this process, which holds the images; fold by fold."""
     if fanout.threads:
         torch.set_num_threads(fanout.threads)
-    while ready := schedule.ready():
-        job = min(ready, key=lambda job: job.number)
+    while (ready := schedule.ready()) and may_begin():
+        job = min(ready, key=lambda job: (job.turn, job.number))
         place = schedule.plan.jobs.index(job) + 1
         schedule.begin(job)
         if not locks.hold(place):
             say(f"waiting for the process that still works on {job.folder}")
             locks.wait(place)
         try:
-            perform(run, job, images)
+            perform(run, job, images(job) if callable(images) else images)
         except (StoppedError, KeyboardInterrupt):
             raise
         except Exception as error:  # its words are kept; the other jobs go on
@@ -113,9 +155,15 @@ class _Driver:
     """Keeps the slots of an executor full, and sees what became of every job."""
 
     def __init__(
-        self, schedule: Schedule, run: Path, fanout: FanoutConfig, locks: Locks
+        self,
+        schedule: Schedule,
+        run: Path,
+        fanout: FanoutConfig,
+        locks: Locks,
+        may_begin: Callable[[], bool],
     ) -> None:
         self.schedule, self.run, self.fanout, self.locks = schedule, run, fanout, locks
+        self.may_begin = may_begin
         device = schedule.plan[0].config.device
         self.executor: Executor = build_executor(fanout, run, device=device)
         self.elsewhere: list[Job] = []
@@ -132,7 +180,7 @@ class _Driver:
             Board(self.schedule, self.run, self.executor.slots) as board,
             StopSignals() as stop,
         ):
-            while self.schedule.active:
+            while self._goes_on():
                 if stop.arrived:
                     self._stop(int(stop.arrived))
                 self._begin(board)
@@ -140,7 +188,15 @@ class _Driver:
                 self._collect(board)
                 board.look()
 
+    def _goes_on(self) -> bool:
+        """Say whether a job runs, or can begin and may."""
+        return self.schedule.count(State.RUNNING) > 0 or (
+            self.schedule.active and self.may_begin()
+        )
+
     def _begin(self, board: Board) -> None:
+        if not self.may_begin():
+            return
         free = self.executor.slots - self.schedule.count(State.RUNNING)
         jobs = self.schedule.ready()[: max(0, free)]
         ours = []

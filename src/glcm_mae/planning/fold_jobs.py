@@ -139,7 +139,8 @@ class _FoldJobs:
         """Return the pre-training of one model, without the test images of its fold."""
         folder = f"{model.folder}/pretraining"
         stage = self._settings(model.fold, model.draw).pretrain_config(self.config.out / folder)
-        return self._job("pretrain", stage, model, "pre-training", split=split)
+        given = self.config.pretraining.weights
+        return self._job("pretrain", stage, model, "pre-training", split=split, given=given)
 
     def _shared(self, models: Sequence[Model]) -> dict[int, Job]:
         """Return one pre-training a seed, on all images whatsoever."""
@@ -153,7 +154,14 @@ class _FoldJobs:
             shared = Model(0, 0, draw, 0, folder, "all images")
             settings = self._settings(0, draw, split=f"all/{SPLIT_FILE}")
             stage = settings.pretrain_config(self.config.out / folder / "pretraining")
-            jobs[draw] = self._job("pretrain", stage, shared, "pre-training", split=split)
+            jobs[draw] = self._job(
+                "pretrain",
+                stage,
+                shared,
+                "pre-training",
+                split=split,
+                given=self.config.pretraining.weights,
+            )
         return {model.number: jobs[model.draw] for model in models}
 
     def _classifier(self, model: Model, split: str, encoder: Job | None) -> Job:
@@ -161,11 +169,18 @@ class _FoldJobs:
         settings, out = self._settings(model.fold, model.draw), self.config.out
         weights = self._given(model) if encoder is None else out / encoder.folder
         needs = () if encoder is None else (encoder.id,)
-        if self.config.protocol in _PROBES:
-            probing = settings.probe_config(out / model.folder / "probing", weights)
-            return self._job("probe", probing, model, "probing", split=split, needs=needs)
-        tuning = settings.finetune_config(out / model.folder / "finetuning", weights)
-        return self._job("finetune", tuning, model, "fine-tuning", split=split, needs=needs)
+        kind: Kind = "probe" if self.config.protocol in _PROBES else "finetune"
+        stage: StageConfig
+        if kind == "probe":
+            what, stage = (
+                "probing",
+                settings.probe_config(out / model.folder / "probing", weights),
+            )
+        else:
+            folder = out / model.folder / "finetuning"
+            what, stage = "fine-tuning", settings.finetune_config(folder, weights)
+        given = self.config.weights
+        return self._job(kind, stage, model, what, split=split, needs=needs, given=given)
 
     def _given(self, model: Model) -> Path | None:
         """Return the weights that are given, of another cross-validation those of its fold."""
@@ -199,6 +214,7 @@ class _FoldJobs:
         *,
         split: str,
         needs: tuple[str, ...] = (),
+        given: Path | None = None,
     ) -> Job:
         epochs = {
             "pretrain": self.config.pretraining.epochs,
@@ -218,6 +234,7 @@ class _FoldJobs:
             repeat=model.repeat,
             epochs=epochs,
             cost=float(rows * (epochs or _PROBE_PASSES)),
+            given="" if given is None else str(given),
         )
 
 

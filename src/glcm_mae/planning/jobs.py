@@ -210,6 +210,7 @@ def _job(order: dict[str, Any]) -> Job:
         parts=order["parts"],
         number=order["number"],
         repeat=order["repeat"],
+        given=order.get("given", ""),
     )
 
 

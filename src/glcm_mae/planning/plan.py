@@ -34,6 +34,8 @@ class Job:
         repeat: Number of the pass over the images, for its predictions.
         epochs: Epochs that its metrics will tell of, if it has any.
         cost: How long it takes, in any unit that all jobs share.
+        given: Weights that it starts from and no job of the plan makes, as they were named.
+        turn: Jobs of an earlier turn are begun first; it is no part of what a job is.
     """
 
     kind: Kind
@@ -46,6 +48,8 @@ class Job:
     repeat: int = 0
     epochs: int = 0
     cost: float = 1.0
+    given: str = ""
+    turn: int = 0
 
     @cached_property
     def settings(self) -> str:
@@ -56,7 +60,7 @@ class Job:
     def id(self) -> str:
         """Identifier: the same settings, parts, seed and needs have the same one."""
         whole = [self.kind, self.settings, self.parts, self.config.seed, sorted(self.needs)]
-        return digest(json.dumps(whole))
+        return digest(json.dumps([*whole, self.given] if self.given else whole))
 
     def entry(self) -> dict[str, Any]:
         """Return what the plan tells of it."""
@@ -70,6 +74,7 @@ class Job:
             "seed": self.config.seed,
             "settings": self.settings,
             "parts": self.parts,
+            **({"given": self.given} if self.given else {}),
         }
 
 

@@ -57,13 +57,14 @@ class Schedule:
         return self.count(State.RUNNING) > 0 or bool(self.ready())
 
     def ready(self) -> list[Job]:
-        """Return the jobs that can begin, the most urgent first."""
+        """Return the jobs that can begin, turn by turn, of each the most urgent first."""
         can = [
             job
             for job in self.jobs(State.WAITING)
             if all(self.states[need] is State.DONE for need in job.needs)
         ]
-        return sorted(can, key=lambda job: -self.chains[job.id])  # stable: then as planned
+        # Stable: what is equally urgent comes as planned.
+        return sorted(can, key=lambda job: (job.turn, -self.chains[job.id]))
 
     def begin(self, job: Job) -> None:
         """Note that a job runs."""

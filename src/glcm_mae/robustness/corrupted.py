@@ -8,14 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glcm_mae.assembly import policy_of
-from glcm_mae.data import ImageTable, LoadedImages
+from glcm_mae.data import LoadedImages
 from glcm_mae.data.batching.batches import to_images
 from glcm_mae.data.corruptions import SEVERITIES, corrupt
-from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Predictions, concatenate
-from glcm_mae.intake import cache_folder, list_images, read_listed
-from glcm_mae.prediction import FinishedFold, predict
+from glcm_mae.prediction import FinishedFold, predict, rows_of
 from glcm_mae.progress import Meter
 from glcm_mae.robustness.damage import Condition
 
@@ -36,21 +33,6 @@ class Examined:
     clean: Predictions
     corrupted: dict[Condition, Predictions]
     difference: float
-
-
-def load_images_of(folds: Sequence[FinishedFold]) -> LoadedImages:
-    """Read the images of a finished run as its classifiers read them.
-
-    Raises:
-        InputError: If an image cannot be read, or the classifiers read images differently.
-    """
-    first = folds[0]
-    policy = policy_of(first.facts)
-    if any(policy_of(fold.facts) != policy for fold in folds):
-        raise InputError(f"{first.folder}: its run reads images in several ways; give one run")
-    data = first.config.data
-    table = list_images(data, labelled=True)
-    return read_listed(table, policy, cache=cache_folder(data.cache), on_error=data.on_error)
 
 
 def examine_corrupted(
@@ -81,31 +63,6 @@ def examine_corrupted(
     recorded = concatenate([fold.test for fold in folds])
     difference = float(np.abs(clean.probabilities - recorded.probabilities).max())
     return Examined(clean, dict(zip(conditions, rest, strict=True)), difference)
-
-
-def rows_of(found: Predictions, table: ImageTable) -> NDArray[np.int64]:
-    """Return where predicted images stand in a table.
-
-    Raises:
-        InputError: If one is missing, or is of another class than it was.
-    """
-    places = {name: row for row, name in enumerate(table.names)}
-    missing = [path for path in found.paths if path not in places]
-    if missing:
-        raise InputError(
-            f"{table.root}: lacks {len(missing)} of the run's test images, such as "
-            f"{missing[0]}; give the table as it was, with --table if it was moved"
-        )
-    rows = np.array([places[path] for path in found.paths], dtype=np.int64)
-    now = [table.classes[table.labels[row]] for row in rows]
-    then = [found.classes[label] for label in found.labels]
-    changed = [path for path, a, b in zip(found.paths, now, then, strict=True) if a != b]
-    if changed:
-        raise InputError(
-            f"{table.root}: {len(changed)} of the run's test images have another class now, "
-            f"such as {changed[0]}; give the table as it was"
-        )
-    return rows
 
 
 def _batches(

@@ -15,8 +15,8 @@ from glcm_mae.downstream import TEST_FOLD_NOTE
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import FEW_GROUPS, Judging, Predictions, write_predictions
 from glcm_mae.plain_table import markdown_rows
-from glcm_mae.prediction import FinishedFold, load_folds
-from glcm_mae.robustness.corrupted import Examined, examine_corrupted, load_images_of
+from glcm_mae.prediction import FinishedFold, load_folds, load_images_of
+from glcm_mae.robustness.corrupted import Examined, examine_corrupted
 from glcm_mae.robustness.damage import Damage, measure_damage
 from glcm_mae.robustness.external import External, examine_external
 from glcm_mae.robustness.report import (

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 from torch.autograd import gradcheck
 
@@ -119,7 +121,11 @@ def test_ssim_of_flat_patches_by_hand() -> None:
     assert got.item() == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("term", [masked_mse, masked_ssim])
+@pytest.mark.parametrize(
+    "term",
+    [masked_mse, masked_ssim, partial(masked_ssim, border="whole")],
+    ids=["mse", "ssim", "whole ssim"],
+)
 @pytest.mark.parametrize("channels", [1, 2])
 def test_gradcheck(term: Callable[..., torch.Tensor], channels: int) -> None:
     prediction, target = pair(1, channels, 12, 24)
@@ -135,6 +141,46 @@ def test_gradcheck_of_the_normalised_mse() -> None:
         lambda x: masked_mse(x, target, mask, patch_size=4, normalised=True),
         prediction.requires_grad_(),
     )
+
+
+@pytest.mark.parametrize("window", [7, 11])
+def test_whole_ssim_equals_a_normalised_convolution(window: int) -> None:
+    prediction, target = (one[0, 0].numpy() for one in pair(1, 1, 16, 16))
+
+    def blur(image: np.ndarray) -> np.ndarray:
+        blurred, share = (
+            gaussian_filter(part, 1.5, mode="constant", radius=window // 2)
+            for part in (image, np.ones_like(image))
+        )
+        return blurred / share
+
+    mean_a, mean_b = blur(prediction), blur(target)
+    variances = blur(prediction**2) - mean_a**2 + blur(target**2) - mean_b**2
+    covariance = blur(prediction * target) - mean_a * mean_b
+    structure = (2 * covariance + 0.03**2) / (variances + 0.03**2)
+    luminance = (2 * mean_a * mean_b + 0.01**2) / (mean_a**2 + mean_b**2 + 0.01**2)
+    got = masked_ssim(
+        torch.from_numpy(prediction)[None, None],
+        torch.from_numpy(target)[None, None],
+        torch.tensor([[True]]),
+        patch_size=16,
+        window=window,
+        border="whole",
+    )
+    assert got.item() == pytest.approx((structure * luminance).mean(), rel=1e-9)
+
+
+def test_only_whole_windows_judge_the_border() -> None:
+    prediction, target = pair(1, 1, 16, 16)
+    mask = torch.tensor([[True]])
+    shares = {}
+    for border in ("inside", "whole"):
+        image = (0.9 * target + 0.1 * prediction).requires_grad_()
+        masked_ssim(image, target, mask, patch_size=16, border=border).backward()
+        strength = image.grad.abs()[0, 0]
+        shares[border] = float(strength[0, 4:12].mean() / strength[6:10, 6:10].mean())
+    assert shares["inside"] < 0.01
+    assert shares["whole"] > 0.5
 
 
 @pytest.mark.parametrize("window", [4, 17])

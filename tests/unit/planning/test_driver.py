@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 
 from glcm_mae.config import FanoutConfig, PretrainConfig
 from glcm_mae.errors import DivergenceError, InputError, StoppedError
-from glcm_mae.planning import Job, Plan, driver, jobs, locks, run_plan
+from glcm_mae.planning import Job, Plan, driver, jobs, locks, run_plan, work_off
 from glcm_mae.planning.locks import Locks
+from glcm_mae.planning.scheduling import State
 
 IMAGES: Any = None
 
@@ -342,3 +344,49 @@ def test_locks_are_given_back_at_the_end(tmp_path: Path, stages: Stages) -> None
     run_plan(two_folds(tmp_path), tmp_path, HERE, IMAGES)
     with Locks(tmp_path) as found:
         assert found.hold(0)
+
+
+@pytest.mark.parametrize("fanout", [HERE, TWO], ids=["here", "two workers"])
+def test_no_job_is_begun_once_there_may_be_none(
+    tmp_path: Path, stages: Stages, fanout: FanoutConfig
+) -> None:
+    plan = two_folds(tmp_path)
+    found = work_off(plan, tmp_path, fanout, IMAGES, may_begin=lambda: False)
+    assert stages.done == []
+    assert found.count(State.WAITING) == len(plan)
+    assert (tmp_path / "plan.json").is_file()
+
+
+def test_what_was_not_begun_in_time_is_done_by_another_call(
+    tmp_path: Path, stages: Stages
+) -> None:
+    plan = two_folds(tmp_path)
+    found = work_off(plan, tmp_path, HERE, IMAGES, may_begin=lambda: len(stages.done) < 3)
+    assert [found.count(state) for state in (State.DONE, State.WAITING)] == [3, 1]
+    run_plan(plan, tmp_path, HERE, lambda job: IMAGES)
+    assert sorted(stages.done) == sorted(job.folder for job in plan)
+
+
+def test_a_failure_is_left_to_the_caller(tmp_path: Path, stages: Stages) -> None:
+    plan = two_folds(tmp_path)
+    stages.failing[plan[0].folder] = InputError("no memory")
+    found = work_off(plan, tmp_path, HERE, IMAGES)
+    states = [found.states[job.id] for job in plan]
+    assert states == [State.FAILED, State.SKIPPED, State.DONE, State.DONE]
+
+
+def test_an_earlier_turn_comes_first_whatever_its_number(
+    tmp_path: Path, stages: Stages
+) -> None:
+    late, soon = two_folds(tmp_path), two_folds(tmp_path / "other")
+    moved = [
+        replace(
+            job, folder=f"other/{job.folder}", config=job.config.model_copy(update={"seed": 9})
+        )
+        for job in soon
+        if not job.needs
+    ]
+    first = replace(moved[1], turn=0)
+    plan = Plan([*(replace(job, turn=1) for job in late), first])
+    work_off(plan, tmp_path, HERE, IMAGES)
+    assert stages.done[0] == first.folder

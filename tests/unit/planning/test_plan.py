@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,14 @@ def test_an_order_gives_another_process_the_very_same_job(tmp_path: Path) -> Non
         read_order(tmp_path, "none")
     with pytest.raises(InputError, match="give the run folder of a crossval"):
         read_order(tmp_path / "nowhere", given.id)
+
+
+def test_given_weights_are_part_of_an_identifier_and_of_the_orders(tmp_path: Path) -> None:
+    plain = job()
+    given = [replace(job(), given=name) for name in ("", "timm:a", "timm:b")]
+    assert given[0].id == plain.id
+    assert len({one.id for one in given}) == 3
+    assert replace(plain, turn=3).id == plain.id
+    plan = Plan([given[1]])
+    write_orders(tmp_path, plan)
+    assert read_order(tmp_path, given[1].id)[1].id == given[1].id

@@ -23,6 +23,8 @@ class Stream(IntEnum):
     DROPOUT = 4
     MIXING = 5
     CORRUPTION = 8
+    LABELS = 11
+    FIDELITY = 12
 
 
 def counted_seed(seed: int, stream: Stream, epoch: int = 0, step: int = 0) -> int:

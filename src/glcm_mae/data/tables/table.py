@@ -154,6 +154,7 @@ def read_table(
     axis: int = 2,
     label_map: Mapping[str, str | None] = {},
     group_pattern: str = "",
+    patients: bool = False,
     hide_names: bool = False,
     key: Path | None = None,
 ) -> ImageTable:
@@ -168,8 +169,8 @@ def read_table(
     the table they were made from told. Any other image file is a table of itself.
 
     Groups are those that the manifest tells; else those that ``group_pattern`` finds; else,
-    labelled, the patients or studies of DICOM files, as pseudonyms; else each file is its
-    own.
+    labelled or with ``patients``, the patients or studies of DICOM files, as pseudonyms; else
+    each file is its own.
 
     Args:
         path: Folder, manifest, archive or image file.
@@ -183,6 +184,7 @@ def read_table(
         group_pattern: Regular expression that finds the patient in a path: what its
             groups capture, joined by ``-``, or the whole match. A file that does not
             match is its own group.
+        patients: Look into DICOM files for patients also where no classes are wanted.
         hide_names: Call images and groups by pseudonyms, so that no output holds the name
             of a file; errors name files all the same.
         key: File of the secret key behind pseudonyms, see
@@ -217,7 +219,11 @@ def read_table(
         rows, names = map_labels(path, listing.labels, label_map)
         listing = replace(listing.take(rows), labels=names)
     listing, grouping = find_groups(
-        listing, pattern=group_pattern, headers=labelled, secret=secret, hide=hide_names
+        listing,
+        pattern=group_pattern,
+        headers=labelled or patients,
+        secret=secret,
+        hide=hide_names,
     )
     listing = cut_frames(listing, frames, axis)
     labels, classes = number_labels(path, listing.labels)

@@ -79,6 +79,18 @@ def test_dicom_tells_patients_within_their_issuer(tmp_path: Path) -> None:
     assert table.grouping == "dicom"
 
 
+def test_patients_are_asked_for_without_classes_where_wanted(tmp_path: Path) -> None:
+    folder, key = tmp_path / "data", tmp_path / "key"
+    for number, patient in enumerate("778"):
+        write_dicom(folder / f"{number}.dcm", PatientID=patient, StudyInstanceUID=f"1.{number}")
+    alone = read_table(folder, labelled=False, key=key)
+    assert alone.grouping == "image"
+    assert alone.groups == alone.paths
+    table = read_table(folder, labelled=False, patients=True, key=key)
+    assert table.grouping == "dicom"
+    assert table.groups[0] == table.groups[1] != table.groups[2]
+
+
 def test_one_patient_number_for_all_is_not_believed(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     for number in range(4):

@@ -1,4 +1,4 @@
-"""Pre-training: what the loop of :mod:`glcm_mae.training` is given to learn."""
+"""What the loop is given: the autoencoder, its images, and how a reconstruction is judged."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,33 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from glcm_mae.assembly import (
-    ENCODER_FILE,
-    IMAGES_FILE,
-    build_autoencoder,
-    build_objective,
-    record_images,
-    save_autoencoder,
-    start_autoencoder,
-)
+from glcm_mae.assembly import build_autoencoder, build_objective, start_autoencoder
 from glcm_mae.config import PretrainConfig
 from glcm_mae.data import LoadedImages
 from glcm_mae.data.batching.batches import STILL, Batch, gray_statistics, plain_batches
 from glcm_mae.data.batching.mixing import Mixing
 from glcm_mae.data.batching.randomness import Stream, counted_generator
-from glcm_mae.data.folds.assignments import training_rows
 from glcm_mae.data.store.pixels import Pixels
-from glcm_mae.devices import autocast, be_deterministic, choose_device, precision_on
-from glcm_mae.distributed import (
-    connect,
-    full_tensors,
-    on_main,
-    ranks,
-    sum_exactly,
-    sum_over_ranks,
-)
-from glcm_mae.errors import InputError
-from glcm_mae.intake import cache_folder, load_table, reading_policy, splits_of
+from glcm_mae.devices import autocast, precision_on
+from glcm_mae.distributed import ranks, sum_exactly, sum_over_ranks
+from glcm_mae.intake import reading_policy
 from glcm_mae.losses.balance import GradientBalance
 from glcm_mae.losses.objective import (
     TERMS,
@@ -52,64 +35,13 @@ from glcm_mae.losses.objective import (
 from glcm_mae.model import MaskedAutoencoder, mask_from_noise, random_mask
 from glcm_mae.model.mae import visible_indices
 from glcm_mae.pictures import draw_reconstructions
+from glcm_mae.pretraining.fidelity import ERROR, BestWeights, Gauge, rank_of
+from glcm_mae.pretraining.parts import Parts, divide
 from glcm_mae.progress import say
-from glcm_mae.runs import Run, check_run_folder
 from glcm_mae.texture import Offset
-from glcm_mae.training import LossValue, Moment, Training, Verdict
+from glcm_mae.training import LossValue, Moment, Verdict
 
 PICTURE_IMAGES = 6
-
-
-def pretrain(
-    config: PretrainConfig,
-    *,
-    resume: bool = False,
-    images: LoadedImages | None = None,
-    title: str = "pre-training",
-) -> Path:
-    """Pre-train an encoder on images without labels.
-
-    Images whose split is ``test`` are left out. The run folder gets the settings,
-    the environment, the list of images with their hashes, ``metrics.jsonl``,
-    ``speed.jsonl``, TensorBoard events, ``checkpoints/``, ``reconstructions.png`` and, at
-    the end, ``encoder.safetensors`` and ``autoencoder.safetensors``.
-
-    Args:
-        config: Settings of the stage.
-        resume: Continue the run in ``config.out`` from its newest checkpoint; it ends
-            bit for bit as if it had never stopped (on CPU).
-        images: The images of ``config.data.table``, if they are in memory already.
-        title: What the progress bar calls it.
-
-    Returns:
-        The encoder file.
-
-    Raises:
-        InputError: If a setting or a file is bad; the message says what to do.
-        DivergenceError: If the loss or the gradient stays not finite; the last
-            checkpoint is kept, and the step for ``glcm-mae replay``.
-        StoppedError: If a signal asked to stop; the state is saved.
-    """
-    if config.deterministic:
-        be_deterministic()
-    device = choose_device(config.device)
-    connect(device.type)
-    check_run_folder(config, config.out, resume=resume)
-    images = images or load_table(config.data, config.model, labelled=False)
-    on_main(lambda: None)  # it may have taken another process long: this waits
-    task = Pretraining.build(config, images, device, title=title)
-    run = Run.open(config, folder=config.out, resume=resume)
-    seen = images.table.subset(task.trained_on)
-    on_main(
-        lambda: record_images(run.folder / IMAGES_FILE, seen, cache_folder(config.data.cache))
-    )
-    task.picture = run.folder / "reconstructions.png"
-    training = Training(task, config, config.pretraining, run, strategy=config.strategy)
-    training.train(resume=resume)
-    with training.average.in_place():
-        tensors = full_tensors(task.model.state_dict())
-        on_main(lambda: save_autoencoder(run.folder, tensors, task.model, task.describe()))
-    return run.folder / ENCODER_FILE
 
 
 @dataclass
@@ -118,11 +50,13 @@ class Pretraining:
 
     config: PretrainConfig
     images: LoadedImages
-    trained_on: NDArray[np.int64]
+    parts: Parts
     device: torch.device
     model: MaskedAutoencoder
     objective: Objective
     phases: tuple[Phase, ...]
+    gauge: Gauge
+    best: BestWeights | None
     title: str = "pre-training"
     balance: GradientBalance = field(default_factory=GradientBalance)
     picture: Path | None = None
@@ -140,11 +74,11 @@ class Pretraining:
         title: str = "pre-training",
     ) -> "Pretraining":
         """Build the autoencoder, with the statistics of its images or from given weights."""
-        rows = _rows(images, config)
+        parts = divide(images, config)
         model = build_autoencoder(config.model, seed=config.seed)
         settings = config.pretraining
         if settings.weights is None:
-            mine = rows[ranks().rank :: ranks().size]
+            mine = parts.train[ranks().rank :: ranks().size]
             model.encoder.set_input_statistics(
                 *gray_statistics(images.pixels, mine, reduce=sum_exactly)
             )
@@ -154,7 +88,7 @@ class Pretraining:
         return cls(
             config=config,
             images=images,
-            trained_on=rows,
+            parts=parts,
             device=device,
             model=model.to(device),
             objective=build_objective(config.losses, config.model.patch_size),
@@ -163,8 +97,15 @@ class Pretraining:
                 [{name: getattr(phase, name) for name in TERMS} for phase in phases],
                 config.pretraining.epochs,
             ),
+            gauge=Gauge.of(config, images.pixels, parts, device),
+            best=BestWeights.of(model) if settings.select_by == "texture" else None,
             title=title,
         )
+
+    @property
+    def trained_on(self) -> NDArray[np.int64]:
+        """Rows of the images that are trained on."""
+        return self.parts.train
 
     @property
     def pixels(self) -> Pixels:
@@ -183,7 +124,7 @@ class Pretraining:
         return rows * cols
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
-        """Return the rows that an epoch visits: all that are not for testing."""
+        """Return the rows that an epoch visits: all but those held out or for testing."""
         del epoch
         return self.trained_on
 
@@ -236,27 +177,58 @@ class Pretraining:
         return {name: total / whole for name, total in zip(norms, sums, strict=True)}
 
     def end_epoch(self, epoch: int, means: Mapping[str, float]) -> Verdict:
-        """Draw reconstructions now and then; the least loss of the latest phase ranks best."""
+        """Now and then draw reconstructions, and measure how well texture is restored.
+
+        What ranks best is the least loss of the latest phase, or the least Haralick error.
+        """
         done, settings = epoch + 1, self.config.pretraining
-        if done % settings.picture_every == 0 or done == settings.epochs:
+        if self._due(done, settings.picture_every):
             self.draw(done)
+        found: dict[str, float] = {}
+        if settings.fidelity_every and self._due(done, settings.fidelity_every):
+            found = self.gauge.measure(self.model)
         phase = phase_at(self.phases, epoch)
         weights = {} if self.config.losses.balance == "gradnorm" else self.phases[phase].weights
         numbers = {f"weight/{name}": weight for name, weight in weights.items() if weight > 0}
-        return Verdict(numbers, (phase, -means.get("loss", float("inf"))))
+        rank: tuple[float, ...] = (phase, -means.get("loss", float("inf")))
+        if self.best is not None:
+            error = found.get(f"{self.gauge.part}/{ERROR}")
+            if error is not None:
+                self.best.offer(epoch, error, self.model)
+            rank = (rank_of(error),)
+        return Verdict({**numbers, **found}, rank)
+
+    def _due(self, done: int, every: int) -> bool:
+        return done % every == 0 or done == self.config.pretraining.epochs
+
+    def chosen(self, last: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the weights that the run ends with, and what their user must know.
+
+        Args:
+            last: Weights of the last epoch.
+        """
+        if self.best is None:
+            return last, self.describe()
+        epoch = self.best.choice.epoch
+        say(f"weights of epoch {epoch + 1}, which restores the held-out texture best")
+        return self.best.tensors, {**self.describe(), "epoch": epoch, "select_by": "texture"}
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return nothing: the loop holds all tensors."""
-        return {}
+        """Return the best weights so far, if they are asked for; the loop holds all others."""
+        if self.best is None:
+            return {}
+        return {f"best/{name}": value for name, value in self.best.tensors.items()}
 
     def facts(self) -> dict[str, Any]:
-        """Return what the balance of the terms has measured."""
-        return {"balance": self.balance.state()}
+        """Return what the balance of the terms has measured, and which epoch is the best."""
+        best = {} if self.best is None else {"best": self.best.choice.facts}
+        return {"balance": self.balance.state(), **best}
 
     def restore(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Take back what the balance had measured."""
-        del tensors
+        """Take back what the balance had measured, and the best weights so far."""
         self.balance.load(facts["balance"])
+        if self.best is not None and tensors:  # replay brings none
+            self.best.restore(facts["best"], tensors)
 
     def describe(self) -> dict[str, Any]:
         """Return what a user of the weights must know: the model and how images are read."""
@@ -300,13 +272,3 @@ class Pretraining:
             offset=Offset(*glcm.offsets[0]),
             title=f"{self.config.model.encoder}, {epochs_done} epochs",
         )
-
-
-def _rows(images: LoadedImages, config: PretrainConfig) -> NDArray[np.int64]:
-    count = len(images.table)
-    rows = training_rows(splits_of(images.table, config.data), count)
-    if len(rows) == 0:
-        raise InputError(f"{config.data.table}: every image is a test image; none to train on")
-    if len(rows) < count:
-        say(f"{count - len(rows)} test images left out of pre-training")
-    return rows

@@ -1,0 +1,5 @@
+"""What a finished classifier looks at: maps of test images, their likes, a map of features."""
+
+from glcm_mae.explaining.stage import Explanation, explain
+
+__all__ = ["Explanation", "explain"]

@@ -1,0 +1,55 @@
+"""Small pictures of the images that a classifier got wrong; only where settings allow it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from glcm_mae.audit_page import draw_picture
+from glcm_mae.config import DataConfig
+from glcm_mae.data import read_image
+from glcm_mae.division import thumbnail_policy
+from glcm_mae.errors import InputError
+from glcm_mae.intake import list_images
+from glcm_mae.report.facts import RunFacts
+
+
+def read_photographs(
+    run: RunFacts, names: Sequence[str], table: Path | None = None
+) -> dict[str, bytes]:
+    """Read images by their names in the table, and draw them small.
+
+    Args:
+        run: Whose images they are.
+        names: Names of the images.
+        table: Where the images lie now; none: where they lay when the run was begun.
+
+    Returns:
+        PNG files by name; a name that the table lacks is left out.
+
+    Raises:
+        InputError: If the table or an image cannot be read.
+    """
+    data = _data_of(run, table)
+    images = list_images(data, labelled=True)
+    rows = {name: row for row, name in enumerate(images.names)}
+    policy = replace(thumbnail_policy(data), size=None)
+    found = {}
+    for name in names:
+        if name in rows:
+            file, frame = images.file(rows[name]), images.frame(rows[name])
+            pixels = read_image(file, frame=frame, policy=policy)[0]
+            found[name] = draw_picture(pixels).png
+    return found
+
+
+def _data_of(run: RunFacts, table: Path | None) -> DataConfig:
+    """Read the settings of the images with the paths that the report itself never shows."""
+    path = run.folder / "config.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        values = dict(content["data"])
+        return DataConfig(**(values if table is None else {**values, "table": table}))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: does not tell how its images are read ({error})") from error
