@@ -144,9 +144,10 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures of patients side by side."""
+    """Pictures of patients, side by side or, where wide, one below the other."""
 
     pictures: Sequence[Photograph]
+    wide: bool = False
 
 
 @dataclass(frozen=True)

@@ -112,13 +112,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         _draw(axes, drawn, panel)
     axes.set_title(panel.title, loc="left" if panel.kind != "radar" else "center")
     if panel.kind == "radar":
-        axes.set_theta_offset(np.pi / 2)
-        axes.set_theta_direction(-1)
-        names = [broken_name(name, "\n") for name in panel.x.names]
-        axes.set_xticks(_angles(panel), names, fontsize=7)
-        axes.tick_params(axis="y", labelsize=7)
-        if panel.y.limits:
-            axes.set_ylim(*panel.y.limits)
+        _dress_radar(axes, panel)
         return
     _set_axis(axes, panel.x, "x")
     _set_axis(axes, panel.y, "y")
@@ -126,6 +120,21 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     axes.set_axisbelow(True)
     if panel.kind == "square":
         axes.set_aspect("equal", adjustable="box")
+
+
+def _dress_radar(axes: Any, panel: Panel) -> None:
+    """Put the first spoke on top, go round by the clock, and name the spokes outside."""
+    axes.set_theta_offset(np.pi / 2)
+    axes.set_theta_direction(-1)
+    names = [broken_name(name, "\n") for name in panel.x.names]
+    axes.set_xticks(_angles(panel), names, fontsize=6)
+    for label, angle in zip(axes.get_xticklabels(), _angles(panel), strict=True):
+        side = np.sin(angle)
+        label.set_ha("center" if abs(side) < 0.1 else "left" if side > 0 else "right")
+    axes.tick_params(axis="x", pad=-2)
+    axes.tick_params(axis="y", labelsize=7)
+    if panel.y.limits:
+        axes.set_ylim(*panel.y.limits)
 
 
 def _angles(panel: Panel) -> Any:
@@ -221,6 +230,8 @@ def _draw_spokes(axes: Any, drawn: Drawn, panel: Panel) -> None:
         [*values, values[0]],
         style.stroke,
         marker=style.marker,
+        markersize=3,
+        linewidth=1.2,
         color=style.colour,
         label=drawn.name,
     )

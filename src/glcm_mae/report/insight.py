@@ -18,7 +18,10 @@ from glcm_mae.report.blocks import (
 from glcm_mae.report.charts import Axis, Chart, Dots, Panel
 from glcm_mae.report.citing import DASH, number_of, pointer
 from glcm_mae.report.facts import Attachment, Facts
-from glcm_mae.report.restoration import folded_notes
+from glcm_mae.report.studies import folded_notes, strangers
+
+SHOWN = 12
+"""Overlays of a study at most, so that the page can still be sent by mail."""
 
 _METHODS = {"umap": "UMAP", "tsne": "t-SNE"}
 
@@ -44,6 +47,7 @@ def section(facts: Facts, *, with_images: bool) -> Section:
         )
     ]
     for number, attachment in enumerate(told):
+        blocks += strangers(facts, [str(attachment.content.get("run", ""))])
         blocks += _of_run(attachment, number, with_images=with_images)
     return Section("explanations", "Explanations", question, blocks)
 
@@ -114,11 +118,11 @@ def _table(file: str, told: Mapping[str, Any], cases: Sequence[Mapping[str, Any]
 
 def _overlays(attachment: Attachment) -> Gallery:
     pictures = []
-    for case in attachment.content.get("cases", ()):
+    for case in attachment.content.get("cases", ())[:SHOWN]:
         name = str(case.get("picture") or "")
         path = (attachment.folder / name).resolve()
         inside = path.is_relative_to(attachment.folder.resolve())
         if inside and path.suffix == ".png" and path.is_file():
             said = f"{case['image']}: is {case['truth']}, called {case['predicted']}"
             pictures.append(Photograph(path.read_bytes(), f"Attention over {said}", said))
-    return Gallery(pictures)
+    return Gallery(pictures, wide=True)

@@ -54,7 +54,7 @@ def panel_plot(panel: Panel) -> dict[str, Any]:
     }
     if panel.kind == "radar":
         layout["polar"] = _polar(panel)
-        layout["margin"] = {"l": 84, "r": 84, "t": 44, "b": 44}
+        layout["margin"] = {"l": 96, "r": 96, "t": 44, "b": 44}
     else:
         layout["xaxis"], layout["yaxis"] = _axis(panel.x), _axis(panel.y)
         if panel.y.names:

@@ -173,7 +173,8 @@ def _gallery(gallery: Gallery) -> str:
         f"<figcaption>{words_html(picture.caption)}</figcaption></figure>\n"
         for picture in gallery.pictures
     )
-    return f'<div class="gallery">\n{pictures}</div>'
+    kind = "gallery wide" if gallery.wide else "gallery"
+    return f'<div class="{kind}">\n{pictures}</div>'
 
 
 def sections_html(markup: Markup, sections: Sequence[Section]) -> str:

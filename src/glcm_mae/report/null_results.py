@@ -19,7 +19,7 @@ from glcm_mae.report.blocks import (
 from glcm_mae.report.charts import Axis, Chart, Dots, Drawn, Line, Panel
 from glcm_mae.report.citing import found, limits_of, pointer
 from glcm_mae.report.facts import Attachment, Facts
-from glcm_mae.report.restoration import folded_notes
+from glcm_mae.report.studies import folded_notes, strangers
 
 _PLACES: Mapping[str, tuple[str, ...]] = {
     "trained_encoder": ("trained_encoder",),
@@ -50,6 +50,7 @@ def section(facts: Facts) -> Section:
         )
     ]
     for number, attachment in enumerate(told):
+        blocks += strangers(facts, [str(attachment.content.get("run", ""))])
         blocks += _of_run(attachment, number)
     return Section("controls", "Negative controls", question, blocks)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from glcm_mae.report.blocks import (
     Block,
-    Bullets,
     Details,
     Figure,
     Section,
@@ -17,6 +16,7 @@ from glcm_mae.report.blocks import (
 from glcm_mae.report.charts import Axis, Chart, Dots, Drawn, Line, Panel, Role
 from glcm_mae.report.citing import found, limits_of, number_of
 from glcm_mae.report.facts import Facts
+from glcm_mae.report.studies import folded_notes, strangers
 
 _FILE = "reconstruction.json"
 _MEASURES = {
@@ -42,18 +42,13 @@ def section(facts: Facts) -> Section:
     names = list(told["systems"])
     roles = _roles(facts, names)
     blocks = [
+        *strangers(facts, [str(name) for name in told.get("runs", names)]),
         *[Figure(chart) for chart in _charts(told, roles)],
         _measures(told),
         Details("Every texture feature", [_features(told)]),
         *folded_notes(told),
     ]
     return Section("texture", "Texture of reconstructions", question, blocks)
-
-
-def folded_notes(told: Mapping[str, Any]) -> Iterator[Details]:
-    """Yield what a study says of how it was made, folded away."""
-    if told.get("notes"):
-        yield Details("How it was measured", [Bullets(list(map(str, told["notes"])))])
 
 
 def _roles(facts: Facts, names: Sequence[str]) -> dict[str, int]:
