@@ -195,10 +195,10 @@ def _difference(item: dict | None) -> list[str]:
         return ["", "", ""]
     gain = item["difference"]
     limits = " to ".join(
-        "–" if gain[side] is None else f"{100 * gain[side]:+.1f}" for side in ("low", "high")
+        "–" if gain[side] is None else f"{100 * gain[side]:+z.1f}" for side in ("low", "high")
     )
     return [
-        f"{100 * gain['estimate']:+.1f} ({limits})",
+        f"{100 * gain['estimate']:+z.1f} ({limits})",
         *("–" if item[key] is None else f"{item[key]:.3f}" for key in ("p_value", "p_holm")),
     ]
 

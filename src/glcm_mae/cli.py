@@ -46,7 +46,7 @@ def _fail(message: str, code: int) -> None:
 
 def _run(arguments: list[str]) -> None:
     from glcm_mae import config
-    from glcm_mae.settings import Parser, add_flags, build
+    from glcm_mae.settings import Parser, add_flags, build, with_values
 
     name, rest = _split_verb(arguments)
     verb = VERBS[name]
@@ -80,7 +80,8 @@ def _run(arguments: list[str]) -> None:
             help="Recipes, as with --config.",
         )
     add_flags(parser, model, positional=verb.positional)
-    options = parser.parse_args([_underscored(word) for word in rest])
+    words = with_values([_underscored(word) for word in rest], model)
+    options = parser.parse_args(words)
     own = ("config", "recipes", "resume")
     flags = {k: v for k, v in vars(options).items() if k not in own}
     sections = tuple(config.AblateConfig.model_fields)

@@ -96,6 +96,27 @@ def add_flags(
         )
 
 
+def with_values(words: Sequence[str], model: type[Settings]) -> list[str]:
+    """Return words as typed, with ``true`` after every switch that has no value.
+
+    Args:
+        words: What stands behind the verb.
+        model: Settings of the stage.
+
+    Example:
+        >>> from glcm_mae.config import ReportConfig
+        >>> with_values(["--with_images", "runs/busi"], ReportConfig)
+        ['--with_images', 'true', 'runs/busi']
+    """
+    switches = {f"--{name}" for name, field, _ in fields(model) if field.annotation is bool}
+    found: list[str] = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        found.append(word)
+        if word in switches and following.lower() not in ("true", "false"):
+            found.append("true")
+    return found
+
+
 def _metavar(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
         return "|".join(str(choice) for choice in get_args(field.annotation))

@@ -84,6 +84,10 @@ def _fork(command: Sequence[str], rank: int, ranks: int, port: int, temporary: P
             os.environ |= {name: str(value) for name, value in place.items()}
             os.environ["MASTER_ADDR"] = "127.0.0.1"
         _silence(temporary.parent / f"log-{rank}.txt")
+        import torch
+
+        # PyTorch makes its pool anew after a fork, but two threads must not do so at once.
+        torch.set_num_threads(torch.get_num_threads())
         from glcm_mae.cli import main
 
         main(list(command))

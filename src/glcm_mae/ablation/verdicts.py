@@ -93,7 +93,7 @@ def _is(count: int) -> str:
 def _numbers(contrast: Contrast) -> str:
     p = p_text(contrast.p_holm)
     sign = "" if p.startswith("<") else "= "
-    return f"{100 * contrast.difference:+.1f} points, p {sign}{p}"
+    return f"{100 * contrast.difference:+z.1f} points, p {sign}{p}"
 
 
 def note_of_tests(contrasts: Sequence[Contrast], confidence: float) -> str:

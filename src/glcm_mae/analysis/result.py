@@ -217,4 +217,4 @@ def _facts_of(found: Summary) -> dict[str, Any]:
 
 
 def _points(value: float) -> str:
-    return "–" if isnan(value) else f"{100 * value:+.1f}"
+    return "–" if isnan(value) else f"{100 * value:+z.1f}"

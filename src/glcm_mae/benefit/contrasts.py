@@ -170,6 +170,6 @@ def _clause(first: str, second: str, contrasts: Sequence[Contrast], level: float
 
 def _places(contrasts: Sequence[Contrast], *, points: bool) -> str:
     return ", ".join(
-        f"{100 * c.share:g} %" + (f" ({100 * c.difference:+.1f} points)" if points else "")
+        f"{100 * c.share:g} %" + (f" ({100 * c.difference:+z.1f} points)" if points else "")
         for c in contrasts
     )

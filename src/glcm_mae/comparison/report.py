@@ -75,7 +75,7 @@ def _percent(value: float) -> str:
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:+.1f}" if isfinite(value) else "–"
+    return f"{100 * value:+z.1f}" if isfinite(value) else "–"
 
 
 def p_text(p_value: float) -> str:

@@ -52,13 +52,13 @@ def _training(found: Findings, level: float) -> str:
 
 def _numbers(item: ScoreComparison) -> str:
     found = item.difference
-    limits = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
+    limits = f"{100 * found.low:+z.1f} to {100 * found.high:+z.1f}"
     text = f"difference {_points(item)}, interval {limits}, p = {p_text(item.p_value)}"
     return f"{text}, {TEST_NAMES[item.primary]}".replace("p = <", "p <")
 
 
 def _points(item: ScoreComparison) -> str:
-    return f"{100 * item.difference.estimate:+.1f}"
+    return f"{100 * item.difference.estimate:+z.1f}"
 
 
 def _shuffle(found: Shuffles) -> str:

@@ -130,9 +130,9 @@ def _percent(value: float | None, *keys: str | int) -> Cell:
 def _points(value: Mapping[str, Any], *keys: str | int) -> Cell:
     if value["estimate"] is None:
         return Cell(DASH, form="points")
-    text = f"{100 * value['estimate']:+.1f}"
+    text = f"{100 * value['estimate']:+z.1f}"
     if value["low"] is not None:
-        text += f" [{100 * value['low']:+.1f}, {100 * value['high']:+.1f}]"
+        text += f" [{100 * value['low']:+z.1f}, {100 * value['high']:+z.1f}]"
     return Cell(text, pointer(_FILE, *keys), "points")
 
 
@@ -167,7 +167,7 @@ def _charts(told: Mapping[str, Any]) -> Sequence[Chart]:
     said = []
     for (name, value), place in zip(rows, places, strict=True):
         middle, low, high = (_times(value[key], value) for key in ("estimate", "low", "high"))
-        said.append(f"{name}: {middle:+.1f} points [{low:+.1f}, {high:+.1f}]")
+        said.append(f"{name}: {middle:+z.1f} points [{low:+z.1f}, {high:+z.1f}]")
         drawn.append(
             Dots([middle], [place], "difference", 0, [low], [high], "x", [said[-1]], size=6)
         )

@@ -101,7 +101,7 @@ def broken_name(name: str, line: str) -> str:
 
     Example:
         >>> broken_name("sum of squares variance", "/"), broken_name("contrast", "/")
-        ('sum of/squares variance', 'contrast')
+        ('sum of squares/variance', 'contrast')
     """
     gaps = [place for place, sign in enumerate(name) if sign == " "]
     if len(name) < 14 or not gaps:

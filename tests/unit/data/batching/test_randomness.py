@@ -32,6 +32,8 @@ def test_the_streams_keep_their_numbers() -> None:
         "DROPOUT": 4,
         "MIXING": 5,
         "CORRUPTION": 8,
+        "LABELS": 11,
+        "FIDELITY": 12,
     }
     assert counted_seed(0, Stream.MASK, 1, 2) == counted_seed(0, Stream.MASK, 1, 2)
 
