@@ -1,17 +1,14 @@
 """Pictures of reconstructions."""
 
-import io
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from glcm_mae.figures import COARSE, new_figure, save_figure, show_gray, without_ticks
 from glcm_mae.model.mae import Reconstruction
 from glcm_mae.model.patches import expand_mask, patchify
-from glcm_mae.runs import write_atomically
 from glcm_mae.texture import Offset, cooccurrence, soft_membership
 
 COLUMNS = (
@@ -66,12 +63,10 @@ def draw_reconstructions(
         offset: Displacement of the GLCM.
         title: Line above the picture.
     """
-    from matplotlib.figure import Figure  # slow to import
-
     hidden = expand_mask(reconstruction.mask, grid, patch_size)
     composed = compose(images, reconstruction, grid=grid, patch_size=patch_size)
-    figure = Figure(figsize=(2 * len(COLUMNS), 2 * len(images) + 0.5), layout="constrained")
-    axes = figure.subplots(len(images), len(COLUMNS), squeeze=False)
+    size = (2 * len(COLUMNS), 2 * len(images) + 0.5)
+    figure, axes = new_figure(*size, rows=len(images), columns=len(COLUMNS))
     for row in range(len(images)):
         true, predicted = _textured_patch(
             images[row], composed[row], reconstruction.mask[row], patch_size
@@ -80,17 +75,17 @@ def draw_reconstructions(
         for axis, image in zip(
             axes[row], (images[row], masked, composed[row], true, predicted), strict=False
         ):
-            _show(axis, image)
+            show_gray(axis, image)
         matrices = [_glcm(patch, levels, bandwidth, offset) for patch in (true, predicted)]
         top = max(float(matrix.max()) for matrix in matrices)
         for axis, matrix in zip(axes[row, 5:], matrices, strict=True):
             axis.imshow(matrix.sqrt().numpy(), cmap="viridis", vmin=0, vmax=top**0.5)
-    _label(axes, COLUMNS)
+    without_ticks(axes)
+    for axis, name in zip(axes[0], COLUMNS, strict=True):
+        axis.set_title(name)
     if title:
         figure.suptitle(title)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    write_atomically(path, buffer.getvalue())
+    save_figure(figure, path, dots=COARSE)
 
 
 def _textured_patch(
@@ -105,19 +100,3 @@ def _textured_patch(
 def _glcm(patch: Tensor, levels: int, bandwidth: float, offset: Offset) -> Tensor:
     membership = soft_membership(patch.mean(dim=0), levels, bandwidth)
     return cooccurrence(membership, [offset])[0]
-
-
-def _show(axis: Any, image: Float[Tensor, "channel height width"]) -> None:
-    axis.set_facecolor("#d9d9d9")
-    if image.shape[0] == 1:
-        axis.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=1)
-    else:
-        axis.imshow(image.permute(1, 2, 0).nan_to_num(0.85).clamp(0, 1).numpy())
-
-
-def _label(axes: Any, names: Sequence[str]) -> None:
-    for axis in axes.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])
-    for axis, name in zip(axes[0], names, strict=True):
-        axis.set_title(name, fontsize=9)

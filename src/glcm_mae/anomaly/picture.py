@@ -6,7 +6,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from glcm_mae.figures import new_figure, save_figure, show_gray, without_ticks
+from glcm_mae.figures import COARSE, new_figure, save_figure, show_gray, without_ticks
 
 COLUMNS = ("image", "predicted while hidden", "error")
 
@@ -39,4 +39,4 @@ def draw_anomalies(
     without_ticks(axes)
     for axis, name in zip(axes[0], COLUMNS, strict=True):
         axis.set_title(name, fontsize=9)
-    save_figure(figure, path)
+    save_figure(figure, path, dots=COARSE)

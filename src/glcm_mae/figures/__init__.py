@@ -10,10 +10,11 @@ from glcm_mae.figures.language import (
     mark,
 )
 from glcm_mae.figures.overlay import show_overlay
-from glcm_mae.figures.printed import new_figure, save_figure, show_gray, without_ticks
+from glcm_mae.figures.printed import COARSE, new_figure, save_figure, show_gray, without_ticks
 
 __all__ = [
     "BAND",
+    "COARSE",
     "ORIGINAL",
     "PALETTE",
     "QUIET",

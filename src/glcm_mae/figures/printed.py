@@ -33,6 +33,8 @@ _WITHOUT_DATE = {
 }
 DOTS = 150
 """Dots an inch of pictures made of pixels."""
+COARSE = 80
+"""The same where small images fill the picture, and more would show no more of them."""
 
 
 def new_figure(
@@ -63,7 +65,7 @@ def new_figure(
         return figure, figure.subplots(rows, columns, squeeze=False, **axes)
 
 
-def save_figure(figure: Any, *paths: Path) -> None:
+def save_figure(figure: Any, *paths: Path, dots: int = DOTS) -> None:
     """Write a figure, atomically, once for each path; the ending tells the format.
 
     The same figure gives the same bytes: no file holds a date.
@@ -71,6 +73,7 @@ def save_figure(figure: Any, *paths: Path) -> None:
     Args:
         figure: A figure of :func:`new_figure`.
         paths: Files ending in ``.png``, ``.svg`` or ``.pdf``.
+        dots: Dots an inch of what is made of pixels.
     """
     import matplotlib as mpl
 
@@ -78,7 +81,7 @@ def save_figure(figure: Any, *paths: Path) -> None:
         kind = path.suffix[1:]
         stream = io.BytesIO()
         with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
-            figure.savefig(stream, format=kind, dpi=DOTS, metadata=_WITHOUT_DATE[kind])
+            figure.savefig(stream, format=kind, dpi=dots, metadata=_WITHOUT_DATE[kind])
         write_atomically(path, stream.getvalue())
 
 
