@@ -12,6 +12,7 @@ from skimage.metrics import structural_similarity
 from torch.autograd import gradcheck
 
 from glcm_mae.losses import masked_mse, masked_ssim
+from glcm_mae.losses.pixel import _gaussian_band
 
 
 def pair(
@@ -168,6 +169,16 @@ def test_whole_ssim_equals_a_normalised_convolution(window: int) -> None:
         border="whole",
     )
     assert got.item() == pytest.approx((structure * luminance).mean(), rel=1e-9)
+
+
+def test_how_much_the_rows_of_a_patch_count() -> None:
+    shares = {}
+    for border in ("inside", "whole"):
+        weights = _gaussian_band(16, 11, 1.5, border).sum(dim=0)
+        shares[border] = [round(100 * float(one / weights[7]), 1) for one in weights]
+    # As docs/texture_loss.md tells.
+    assert shares["inside"][:8] == [0.1, 0.9, 4.7, 16.3, 38.8, 66.9, 89.3, 100.0]
+    assert shares["whole"][:5] == [83.1, 102.9, 107.2, 104.4, 101.7]
 
 
 def test_only_whole_windows_judge_the_border() -> None:
