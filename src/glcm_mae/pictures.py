@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from glcm_mae.figures import COARSE, new_figure, save_figure, show_gray, without_ticks
+from glcm_mae.figures import COARSE, new_figure, save_figure, show_gray, styled, without_ticks
 from glcm_mae.model.mae import Reconstruction
 from glcm_mae.model.patches import expand_mask, patchify
 from glcm_mae.texture import Offset, cooccurrence, soft_membership
@@ -34,6 +34,7 @@ def compose(
     return torch.where(hidden, reconstruction.prediction.clamp(0.0, 1.0), images)
 
 
+@styled
 def draw_reconstructions(
     path: Path,
     images: Float[Tensor, "batch channel height width"],

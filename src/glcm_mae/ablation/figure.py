@@ -10,7 +10,16 @@ from glcm_mae.ablation.contrasts import NAMES
 from glcm_mae.ablation.report import Ablation
 from glcm_mae.ablation.restorations import ERROR
 from glcm_mae.ablation.studies import Point, Study, as_told, short_names, show, with_base
-from glcm_mae.figures import BAND, ORIGINAL, QUIET, colour, mark, new_figure, save_figure
+from glcm_mae.figures import (
+    BAND,
+    ORIGINAL,
+    QUIET,
+    colour,
+    mark,
+    new_figure,
+    save_figure,
+    styled,
+)
 from glcm_mae.statistics import Interval
 
 WIDTH, HEIGHT, LINE = 7.2, 2.3, 0.24
@@ -37,6 +46,7 @@ class _Panel:
     factor: float
 
 
+@styled
 def draw_ablation(found: Ablation, *paths: Path) -> None:
     """Draw the score, the texture error and the PSNR of every variant, with their intervals.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from glcm_mae.analysis.result import Reconstructions
 from glcm_mae.fidelity import FIGURE_FEATURES
-from glcm_mae.figures import BAND, ORIGINAL, QUIET, mark, new_figure, save_figure
+from glcm_mae.figures import BAND, ORIGINAL, QUIET, mark, new_figure, save_figure, styled
 
 SHORT_NAMES = {
     "angular_second_moment": "angular second\nmoment",
@@ -29,6 +29,7 @@ _FARTHEST = 2.0
 """Largest ratio that the radar shows; what is beyond stands at its edge."""
 
 
+@styled
 def draw_radar(folder: Path, found: Reconstructions) -> None:
     """Draw ``haralick_radar``: mean features of each system, those of the originals being 1."""
     figure, ((axes,),) = new_figure(5.6, 5.2, subplot_kw={"projection": "polar"})
@@ -79,6 +80,7 @@ def _ratios(restored: Mapping[str, float], originals: Mapping[str, float]) -> An
     )
 
 
+@styled
 def draw_bars(folder: Path, found: Reconstructions) -> None:
     """Draw ``haralick_bars``: relative errors of the features, with their intervals."""
     names = [*FIGURE_FEATURES, "mean"]
@@ -116,6 +118,7 @@ def draw_bars(folder: Path, found: Reconstructions) -> None:
     _save(figure, folder, "haralick_bars")
 
 
+@styled
 def draw_histogram(folder: Path, found: Reconstructions) -> None:
     """Draw ``histogram``: gray levels of the originals and of what was restored."""
     edges = np.linspace(0.0, 1.0, len(found.originals.histogram) + 1)
@@ -162,6 +165,7 @@ def _second_largest(values: NDArray[np.float64]) -> float:
     return float(np.sort(values)[-2])
 
 
+@styled
 def draw_spectrum(
     folder: Path, found: Reconstructions, *, patch_size: int, high: float
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from glcm_mae.figures import new_figure, save_figure, show_gray, without_ticks
+from glcm_mae.figures import new_figure, save_figure, show_gray, styled, without_ticks
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Exhibit:
     errors: Mapping[str, float]
 
 
+@styled
 def draw_gallery(path: Path, exhibits: Sequence[Exhibit]) -> None:
     """Draw originals, restorations, and where they differ; all errors share one scale.
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from glcm_mae.figures import COARSE, new_figure, save_figure, show_gray, without_ticks
+from glcm_mae.figures import COARSE, new_figure, save_figure, show_gray, styled, without_ticks
 
 COLUMNS = ("image", "predicted while hidden", "error")
 
 
+@styled
 def draw_anomalies(
     path: Path,
     images: Float[Tensor, "batch channel height width"],

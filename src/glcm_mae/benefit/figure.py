@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from glcm_mae.benefit.contrasts import NAMES
-from glcm_mae.figures import Mark, mark, new_figure, save_figure
+from glcm_mae.figures import Mark, mark, new_figure, save_figure, styled
 
 _STEP = 1.02
 """Factor between the places of two lines along the axis of shares."""
 
 
+@styled
 def draw_benefit(
     paths: Sequence[Path], cells: Mapping[Any, Mapping[str, Any]], score: str, title: str
 ) -> None:

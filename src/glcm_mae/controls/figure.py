@@ -6,7 +6,7 @@ from typing import Any
 
 from glcm_mae.controls.report import lines_of
 from glcm_mae.controls.verdicts import LABELS
-from glcm_mae.figures import ORIGINAL, QUIET, mark, new_figure, save_figure
+from glcm_mae.figures import ORIGINAL, QUIET, mark, new_figure, save_figure, styled
 
 _PANELS = (
     ("AUROC (%) over all test images", ("trained_encoder", "random_encoder", "label_shuffle")),
@@ -17,6 +17,7 @@ _BESIDE = {"label_shuffle": "\n(a stroke is one shuffle)"}
 _ORDER = tuple(name for _, names in _PANELS for name in names)
 
 
+@styled
 def draw_controls(
     paths: Sequence[Path], controls: Mapping[str, Mapping[str, Any]], *, title: str
 ) -> None:

@@ -17,6 +17,7 @@ from glcm_mae.figures import (
     save_figure,
     show_gray,
     show_overlay,
+    styled,
     without_ticks,
 )
 
@@ -62,6 +63,7 @@ class Overlay:
         return low, max(high, low + 1e-12)
 
 
+@styled
 def draw_case(
     path: Path,
     image: Float[Tensor, "channel height width"],
@@ -167,6 +169,7 @@ class Plane:
     errors: NDArray[np.bool_]
 
 
+@styled
 def draw_planes(paths: Sequence[Path], planes: Sequence[Plane]) -> None:
     """Draw maps of features beside each other; no image is shown or named.
 

@@ -10,7 +10,14 @@ from glcm_mae.figures.language import (
     mark,
 )
 from glcm_mae.figures.overlay import show_overlay
-from glcm_mae.figures.printed import COARSE, new_figure, save_figure, show_gray, without_ticks
+from glcm_mae.figures.printed import (
+    COARSE,
+    new_figure,
+    save_figure,
+    show_gray,
+    styled,
+    without_ticks,
+)
 
 __all__ = [
     "BAND",
@@ -25,5 +32,6 @@ __all__ = [
     "save_figure",
     "show_gray",
     "show_overlay",
+    "styled",
     "without_ticks",
 ]

@@ -1,8 +1,10 @@
 """Figures as files, for papers and run folders."""
 
 import io
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -37,6 +39,28 @@ COARSE = 80
 """The same where small images fill the picture, and more would show no more of them."""
 
 
+Arguments = ParamSpec("Arguments")
+Drawn = TypeVar("Drawn")
+
+
+def styled(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
+    """Give a function that draws the house's style, for its titles and legends too.
+
+    Args:
+        draw: Calls :func:`new_figure`, draws, and may save. Nothing that others draw before
+            or after changes.
+    """
+
+    @wraps(draw)
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
+        import matplotlib as mpl  # slow to import
+
+        with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
 def new_figure(
     width: float,
     height: float,
@@ -45,7 +69,7 @@ def new_figure(
     columns: int = 1,
     **axes: Any,
 ) -> tuple[Any, Any]:
-    """Return an empty figure in the house's style, and its axes.
+    """Return an empty figure in the house's style, and its axes; see :func:`styled`.
 
     Args:
         width: Width in inches; a column of a paper has 3.4, a page 7.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glcm_mae.figures import BAND, ORIGINAL, QUIET, Mark, colour, mark, new_figure
+from glcm_mae.figures import BAND, ORIGINAL, QUIET, Mark, colour, mark, new_figure, styled
 from glcm_mae.report.charts import Axis, Bars, Chart, Dots, Drawn, Line, Panel, Role
 from glcm_mae.report.interactive import broken_name
 
@@ -16,6 +16,7 @@ _WIDTH, _ROW = 7.2, 2.6
 _STROKES = ("-", "--", ":", "-.")
 
 
+@styled
 def draw_chart(chart: Chart) -> Any:
     """Draw all panels of a chart.
 
@@ -60,6 +61,7 @@ def _draw_row(figure: Any, places: Any, row: Sequence[Panel]) -> None:
             axes.set_yticklabels([])  # the neighbour names the same rows
 
 
+@styled
 def draw_matrix(counts: NDArray[np.int64], names: Sequence[str], title: str) -> Any:
     """Draw a confusion matrix: counts, and shares of the rows as the depth of the ground.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from glcm_mae.data.corruptions import CORRUPTIONS, SEVERITIES
-from glcm_mae.figures import BAND, ORIGINAL, mark, new_figure, save_figure
+from glcm_mae.figures import BAND, ORIGINAL, mark, new_figure, save_figure, styled
 from glcm_mae.robustness.damage import SCORES, Condition, Damage
 from glcm_mae.scoreboard import interval_cell, shown
 from glcm_mae.statistics import Interval
@@ -95,6 +95,7 @@ def external_rows(judged: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+@styled
 def draw_curves(paths: Sequence[Path], damage: Damage, score: str, *, title: str) -> None:
     """Draw the score against the severity, a panel a corruption, bands as intervals.
 

@@ -14,6 +14,7 @@ from glcm_mae.figures import (
     new_figure,
     save_figure,
     show_gray,
+    styled,
 )
 from glcm_mae.softness.counting import Count
 from glcm_mae.softness.region import Region
@@ -54,6 +55,7 @@ def name_bandwidth(bandwidth: float | None) -> str:
     return "hard" if bandwidth is None else f"b = {bandwidth:.3g}"
 
 
+@styled
 def draw_softness(paths: Sequence[Path], scene: Scene, counts: Sequence[Count]) -> None:
     """Draw the image, and of each way to count its matrix, its memberships, its gradient.
 

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from glcm_mae.figures import ORIGINAL, PALETTE, mark, new_figure, save_figure, show_gray
+from glcm_mae.figures import (
+    ORIGINAL,
+    PALETTE,
+    mark,
+    new_figure,
+    save_figure,
+    show_gray,
+    styled,
+)
 
 # Machado et al. 2009, severity 1.0: how red-, green- and blue-blind eyes see linear RGB.
 BLINDNESS = {
@@ -77,3 +85,18 @@ def test_colours_stand_out_from_white_and_from_black() -> None:
         light = float(_linear(colour) @ [0.2126, 0.7152, 0.0722])
         assert (1.05) / (light + 0.05) > 2.0
         assert (light + 0.05) / 0.05 > 3.0
+
+
+def test_the_style_holds_while_drawing_and_not_after() -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+
+    @styled
+    def draw() -> bool:
+        _, ((axes,),) = new_figure(2, 2)
+        axes.plot([0, 1], label="a line")
+        return axes.legend().get_frame_on()
+
+    assert draw() is False
+    assert dict(mpl.rcParams) == before
