@@ -3,11 +3,15 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
+
+from once import MadeOnce, Make, make_once, shared_base
+from warm import Nursery
 
 # Axis names are checked on every call of the science, under the tests only.
 install_import_hook(
@@ -42,6 +46,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     torch.set_num_threads(int(os.environ.get("GLCM_MAE_TEST_THREADS", "1")))
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Starts processes from one that holds the libraries, where that is not the point."""
+    made = Nursery()
+    yield made
+    made.close()
+
+
 def data_folder(name: str) -> Path:
     """Return the folder of a real data set, or skip the test and say why."""
     root = os.environ.get("GLCM_MAE_DATA")
@@ -50,6 +62,17 @@ def data_folder(name: str) -> Path:
     if not (folder / "manifest.csv").is_file():
         pytest.skip(f"needs the real images of {name}: set GLCM_MAE_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """``made_once(name, make)``: the folder that ``make`` filled, once for all processes."""
+    base = shared_base(tmp_path_factory.getbasetemp())
+
+    def made(name: str, make: Make) -> Path:
+        return make_once(base, name, make)
+
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,15 @@ from tiny import FINETUNE, PRETRAIN, TINY, Command, Outcome
 
 from glcm_mae.cli import main
 from glcm_mae.data import write_phantoms
+from once import MadeOnce
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_pictures() -> Iterator[None]:
+    """Draw two images where a run draws six: most of the time of a tiny run goes there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glcm_mae.pretraining.task.PICTURE_IMAGES", 2)
+        yield
 
 
 @pytest.fixture
@@ -29,11 +39,13 @@ def glcm_mae(capfd: pytest.CaptureFixture[str]) -> Command:
 
 
 @pytest.fixture(scope="session")
-def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def phantoms(made_once: MadeOnce) -> Path:
     """24 labelled phantoms of 32 pixels."""
-    return write_phantoms(
-        tmp_path_factory.mktemp("data") / "phantoms", count=24, size=32, seed=0
-    )
+
+    def make(folder: Path) -> None:
+        write_phantoms(folder / "phantoms", count=24, size=32, seed=0)
+
+    return made_once("phantoms", make) / "phantoms"
 
 
 def sample(source: Path, folder: Path, *, per_class: int) -> Path:
@@ -54,24 +66,27 @@ def sample(source: Path, folder: Path, *, per_class: int) -> Path:
 
 
 @pytest.fixture(scope="session")
-def busi_sample(busi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sample(busi, tmp_path_factory.mktemp("busi"), per_class=10)
+def busi_sample(busi: Path, made_once: MadeOnce) -> Path:
+    folder = made_once("busi", lambda folder: sample(busi, folder, per_class=8))
+    return folder / "manifest.csv"
 
 
 @pytest.fixture(scope="session")
-def ct_sample(sarscov2_ct: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sample(sarscov2_ct, tmp_path_factory.mktemp("ct"), per_class=12)
+def ct_sample(sarscov2_ct: Path, made_once: MadeOnce) -> Path:
+    folder = made_once("ct", lambda folder: sample(sarscov2_ct, folder, per_class=8))
+    return folder / "manifest.csv"
 
 
 @pytest.fixture(scope="session")
-def reported_runs(
-    phantoms: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path]:
+def reported_runs(phantoms: Path, made_once: MadeOnce) -> tuple[Path, Path]:
     """Two cross-validations of the same folds, with and without pre-training."""
-    parent = tmp_path_factory.mktemp("reported")
-    settings = [*FINETUNE, "--data.table", phantoms, "--data.positive", "sparse"]
-    settings += ["--folds.count", "2", "--evaluation.resamples", "200"]
-    for name, own in (("pretrained", PRETRAIN), ("scratch", [*TINY, "--start", "scratch"])):
-        arguments = ["crossval", *own, *settings, "--out", parent / name]
-        main([str(argument) for argument in arguments])
+
+    def make(folder: Path) -> None:
+        settings = [*FINETUNE, "--data.table", phantoms, "--data.positive", "sparse"]
+        settings += ["--folds.count", "2", "--evaluation.resamples", "200"]
+        for name, own in (("pretrained", PRETRAIN), ("scratch", [*TINY, "--start", "scratch"])):
+            arguments = ["crossval", *own, *settings, "--out", folder / name]
+            main([str(argument) for argument in arguments])
+
+    parent = made_once("reported", make)
     return parent / "pretrained", parent / "scratch"

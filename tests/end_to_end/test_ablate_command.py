@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 from tiny import PRETRAIN, Command
 
+from warm import Nursery
+
 SETTINGS = [
     *PRETRAIN,
     *("--protocol", "linear", "--folds.count", "2"),
@@ -164,25 +166,28 @@ def test_a_recipe_of_an_ablation_serves_crossval_too(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_stopped_ablation_goes_on_and_ends_as_if_it_had_not(
-    tmp_path: Path, phantoms: Path
+    nursery: Nursery, tmp_path: Path, phantoms: Path
 ) -> None:
-    command = [sys.executable, "-m", "glcm_mae", "ablate", "--data.table", str(phantoms)]
+    command = ["-m", "glcm_mae", "ablate", "--data.table", str(phantoms)]
     command += [*SETTINGS, "--vary", "losses.glcm.levels=[8, 32]", "--pretraining.epochs", "6"]
     whole, out = tmp_path / "whole", tmp_path / "stopped"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     two = ["--fanout.workers", "2"]  # the process that hands out jobs is always stopped gently
-    started = subprocess.Popen([*command, *two, "--out", str(out)], env=environment)
+    started = subprocess.Popen(
+        [sys.executable, *command, *two, "--out", str(out)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     end = time.monotonic() + PATIENCE
-    while not (out / "base" / "fold-0" / "probing" / "done.json").is_file():
+    while not (out / "base" / "fold-0" / "pretraining" / "done.json").is_file():
         assert started.poll() is None
         assert time.monotonic() < end
         time.sleep(0.05)
     started.send_signal(signal.SIGTERM)
     assert started.wait(timeout=PATIENCE) == 128 + signal.SIGTERM
     assert not (out / "ablation.json").exists()
-    again = [*command, "--out", str(out), "--resume"]
-    subprocess.run(again, env=environment, check=True, timeout=PATIENCE)
-    subprocess.run([*command, "--out", str(whole)], env=environment, check=True)
+    for folder, more in ((out, ["--resume"]), (whole, [])):
+        log = folder.with_suffix(".txt")
+        process = nursery.start([*command, "--out", folder, *more], log)
+        assert process.wait(timeout=PATIENCE) == 0, log.read_text()
     found, wanted = facts_of(out), facts_of(whole)
     for facts in (found, wanted):
         for variant in facts["variants"]:

@@ -26,7 +26,7 @@ def table(path: Path) -> list[dict[str, str]]:
 @pytest.mark.slow
 def test_the_panel_shares_encoders_and_is_read_again(tmp_path: Path, glcm_mae: Command) -> None:
     images, out = tmp_path / "images", tmp_path / "panel"
-    write_phantoms(images, count=36, size=32, seed=0, labelled=True)
+    write_phantoms(images, count=24, size=32, seed=0, labelled=True)
     given = tmp_path / "given"
     pretraining = ["--data.table", str(images), *PRETRAIN, "--pretraining.epochs", "1"]
     assert glcm_mae("pretrain", *pretraining, "--out", given)[0] == 0

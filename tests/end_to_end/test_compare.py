@@ -7,25 +7,27 @@ import pytest
 from tiny import FINETUNE, TINY, Command
 
 from glcm_mae.cli import main
+from once import MadeOnce
 
 OF_CLASS = ("sensitivity", "specificity")
 QUICK = ["--resamples", "200", "--permutations", "199"]
 
 
 @pytest.fixture(scope="module")
-def two_crossvals(
-    phantoms: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path]:
+def two_crossvals(phantoms: Path, made_once: MadeOnce) -> tuple[Path, Path]:
     """The same folds twice, with other learning rates."""
-    parent = tmp_path_factory.mktemp("runs")
-    for name, rate in (("slow", "0.0001"), ("fast", "0.003")):
-        arguments = [
-            *("crossval", "--start", "scratch", *TINY, *FINETUNE),
-            *("--data.table", phantoms, "--data.positive", "sparse"),
-            *("--folds.count", "2", "--finetuning.learning_rate", rate),
-            *("--evaluation.resamples", "200", "--out", parent / name),
-        ]
-        main([str(argument) for argument in arguments])
+
+    def make(parent: Path) -> None:
+        for name, rate in (("slow", "0.0001"), ("fast", "0.003")):
+            arguments = [
+                *("crossval", "--start", "scratch", *TINY, *FINETUNE),
+                *("--data.table", phantoms, "--data.positive", "sparse"),
+                *("--folds.count", "2", "--finetuning.learning_rate", rate),
+                *("--evaluation.resamples", "200", "--out", parent / name),
+            ]
+            main([str(argument) for argument in arguments])
+
+    parent = made_once("compared", make)
     return parent / "slow", parent / "fast"
 
 

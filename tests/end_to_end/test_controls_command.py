@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from tiny import PRETRAIN, Command
 
 from glcm_mae.cli import main
+from once import MadeOnce
 
 BRIGHTNESS = {"ill": 0.6, "well": 0.4}
 PATIENTS, IMAGES = 12, 3  # a class, and a patient
@@ -24,12 +25,15 @@ PIXELS = ["--losses.phases", "[{share: 1.0, mse: 1.0}]"]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(made_once: MadeOnce) -> Path:
     """Three images of each of 24 patients; one table names patients.
 
     The ill are brighter; a pattern of his own, with a little noise, tells each patient.
     """
-    folder = tmp_path_factory.mktemp("controlled")
+    return made_once("controlled", write_patients)
+
+
+def write_patients(folder: Path) -> None:
     rows = []
     for label, brightness in BRIGHTNESS.items():
         for patient in range(PATIENTS):
@@ -45,7 +49,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 rows.append((path, label, f"{label}-p{patient:02d}"))
     write(folder / "patients.csv", ["path", "label", "group"], rows)
     write(folder / "images.csv", ["path", "label"], [row[:2] for row in rows])
-    return folder
 
 
 def write(path: Path, header: list[str], rows: list[tuple[str, ...]]) -> None:
@@ -60,16 +63,23 @@ def crossval(table: Path, out: Path, *more: str | Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def grouped(root: Path) -> Path:
+def grouped(root: Path, made_once: MadeOnce) -> Path:
     """Folds that keep every patient in one part."""
-    return crossval(root / "patients.csv", root / "grouped")
+    parent = made_once(
+        "with_texture", lambda parent: crossval(root / "patients.csv", parent / "grouped")
+    )
+    return parent / "grouped"
 
 
 @pytest.fixture(scope="module")
-def plain(root: Path, grouped: Path) -> Path:
+def plain(root: Path, grouped: Path, made_once: MadeOnce) -> Path:
     """The same without the texture loss."""
-    folds = ("--folds.file", grouped / "folds.csv")
-    return crossval(root / "patients.csv", root / "plain", *PIXELS, *folds)
+
+    def make(parent: Path) -> None:
+        folds = ("--folds.file", grouped / "folds.csv")
+        crossval(root / "patients.csv", parent / "plain", *PIXELS, *folds)
+
+    return made_once("without_texture", make) / "plain"
 
 
 def controls(glcm_mae: Command, run: Path, out: Path, *more: str | Path) -> dict[str, Any]:

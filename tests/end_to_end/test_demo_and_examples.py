@@ -14,12 +14,14 @@ from glcm_mae import demo
 EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.py"))
 
 
+@pytest.mark.slow
 def test_demo_compares_three_systems_and_says_what_is_next(
     glcm_mae: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "SIZE", 32)
     monkeypatch.setattr(demo, "UNLABELLED", 16)
-    monkeypatch.setattr(demo, "LABELLED", 27)
+    monkeypatch.setattr(demo, "LABELLED", 18)
+    monkeypatch.setattr(demo, "FOLDS", 2)
     monkeypatch.setitem(demo.MODEL, "image_size", [32, 32])
     monkeypatch.setitem(
         demo.MODEL, "encoder_options", {"depth": 1, "embed_dim": 32, "num_heads": 2}
@@ -47,6 +49,7 @@ def test_demo_compares_three_systems_and_says_what_is_next(
     assert code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 def test_example(path: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

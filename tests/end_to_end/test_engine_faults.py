@@ -19,6 +19,7 @@ from glcm_mae.cli import main
 from glcm_mae.data.batching.batches import Batch
 from glcm_mae.pretraining import Pretraining
 from glcm_mae.training import LossValue, Moment
+from warm import Nursery
 
 STEPS = 3
 """Of an epoch: 24 images, 8 a step."""
@@ -515,13 +516,21 @@ os._exit(code)
 """
 
 
-def on_two(folder: Path, poisoned: str, ranks: str, command: list[str]) -> list[list[str]]:
-    """Run on two processes, some steps spoilt on some; return code and hashes of each."""
+def on_two(
+    folder: Path, poisoned: str, ranks: str, command: list[str], nursery: Nursery | None = None
+) -> list[list[str]]:
+    """Run on two processes, some steps spoilt on some; return code and hashes of each.
+
+    They are started by torchrun, or are forks.
+    """
     script = folder / "script.py"
     script.write_text(ON_TWO)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     words = [str(script), poisoned, ranks, str(folder / "seen-"), *command]
-    text, _ = launch(*torchrun, *words).communicate(timeout=200)
+    if nursery:
+        text = "".join(process.told() for process in nursery.start_ranks(2, words, folder))
+    else:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        text, _ = launch(*torchrun, *words).communicate(timeout=200)
     found = [folder / f"seen-{rank}" for rank in (0, 1)]
     assert all(path.is_file() for path in found), text
     (folder / "text").write_text(text)
@@ -530,13 +539,15 @@ def on_two(folder: Path, poisoned: str, ranks: str, command: list[str]) -> list[
 
 @pytest.mark.slow
 def test_a_step_not_finite_on_one_process_is_skipped_on_both(
-    phantoms: Path, tmp_path: Path
+    nursery: Nursery, phantoms: Path, tmp_path: Path
 ) -> None:
     ends = []
     for spoilt in ("1", "0", "0,1"):
         folder = tmp_path / spoilt
         folder.mkdir()
-        first, second = on_two(folder, "4,5", spoilt, arguments(phantoms, folder / "run"))
+        forks = None if spoilt == "1" else nursery
+        command = arguments(phantoms, folder / "run")
+        first, second = on_two(folder, "4,5", spoilt, command, forks)
         assert first == second, "the processes agree after every step"
         assert first[0] == "0"
         hashes = first[1:]
@@ -551,12 +562,12 @@ def test_a_step_not_finite_on_one_process_is_skipped_on_both(
 
 @pytest.mark.slow
 def test_two_processes_diverge_together_and_one_replays(
-    glcm_mae: Command, phantoms: Path, tmp_path: Path
+    glcm_mae: Command, nursery: Nursery, phantoms: Path, tmp_path: Path
 ) -> None:
     strict = ["--pretraining.skip_non_finite", "1", "--pretraining.accumulate", "2"]
     # Two parts a step: the calls 9 to 12 are those of the steps 4 and 5.
     command = arguments(phantoms, tmp_path / "run", *strict)
-    first, second = on_two(tmp_path, "9,11", "1", command)
+    first, second = on_two(tmp_path, "9,11", "1", command, nursery)
     assert first == second
     assert first[0] == "3"
     text = (tmp_path / "text").read_text()

@@ -16,6 +16,7 @@ from glcm_mae.cli import main
 from glcm_mae.data import read_table
 from glcm_mae.evaluation import read_predictions
 from glcm_mae.model.rollout import patch_relevance
+from once import MadeOnce
 
 QUICK = ["--projection", "tsne", "--steps", "8", "--right", "1", "--uncertain", "1"]
 
@@ -32,9 +33,12 @@ def crossval(phantoms: Path, out: Path, *more: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(phantoms: Path, made_once: MadeOnce) -> Path:
     """Two folds of phantoms, from scratch."""
-    return crossval(phantoms, tmp_path_factory.mktemp("explain") / "run", "--start", "scratch")
+    parent = made_once(
+        "explained", lambda parent: crossval(phantoms, parent / "run", "--start", "scratch")
+    )
+    return parent / "run"
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

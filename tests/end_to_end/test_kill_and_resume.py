@@ -61,7 +61,8 @@ def assert_same_tensors(one: Path, other: Path) -> None:
         assert torch.equal(value, second[name]), name
 
 
-@pytest.mark.parametrize("select", [[], pytest.param(SELECT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("select", [[], SELECT])
 def test_pretraining(
     select: list[str], phantoms: Path, tmp_path: Path, glcm_mae: Command
 ) -> None:

@@ -59,6 +59,7 @@ UIDS = {
     "SeriesInstanceUID": "1.2.826.0.1.3680043.8.498.222",
 }
 DATES = {"PatientBirthDate": "19470223", "StudyDate": "20190731", "ContentTime": "071829.5151"}
+QUICK = ("--evaluation.resamples", "200")
 HOST, USER = "canary-host-7", "canary-user-8"
 
 
@@ -224,8 +225,8 @@ def test_no_planted_name_in_any_output(
     told = []
     for command in (
         ("pretrain", "--data.table", mixed, "--data.frames", "middle", *common, *PRETRAIN),
-        ("crossval", *labelled, *PRETRAIN, *FINETUNE, "--folds.count", "2"),
-        ("finetune", *labelled, *TINY, *FINETUNE, "--start", "scratch"),
+        ("crossval", *labelled, *PRETRAIN, *FINETUNE, "--folds.count", "2", *QUICK),
+        ("finetune", *labelled, *TINY, *FINETUNE, "--start", "scratch", *QUICK),
         ("data", "audit", clinic, *common),
         ("data", "shard", *labelled, "--model.image_size", "32"),
         ("data", "split", *labelled, "--folds.count", "2"),
@@ -256,7 +257,7 @@ def test_plain_names_show_paths_but_nothing_of_a_header(
     out = strange_machine
     code, _, errors = glcm_mae(
         *("finetune", "--data.table", clinic, "--data.positive", "ill", *TINY, *FINETUNE),
-        *("--start", "scratch", "--out", out / "run"),
+        *("--start", "scratch", *QUICK, "--out", out / "run"),
     )
     assert code == 0, errors
     found = found_in(contents(out), canaries)

@@ -19,6 +19,7 @@ from glcm_mae.data.reading.policy import ReadingPolicy
 from glcm_mae.fidelity import FIGURE_FEATURES
 from glcm_mae.model import complementary_from_noise, restore
 from glcm_mae.texture import HARALICK_FEATURES
+from once import MadeOnce
 
 QUICK = ("--resamples", "200")
 MSE = ("--losses.phases", "[{share: 1.0, mse: 1.0}]", "--losses.ssim.window", "11")
@@ -31,12 +32,15 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def two_runs(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def two_runs(phantoms: Path, made_once: MadeOnce) -> tuple[Path, Path]:
     """A pre-training with the squared error alone, and one with texture."""
-    parent = tmp_path_factory.mktemp("runs")
-    for name, losses in (("mse", MSE), ("texture", ())):
-        arguments = ["pretrain", "--data.table", phantoms, *PRETRAIN, *losses]
-        main([*map(str, arguments), "--out", str(parent / name)])
+
+    def make(parent: Path) -> None:
+        for name, losses in (("mse", MSE), ("texture", ())):
+            arguments = ["pretrain", "--data.table", phantoms, *PRETRAIN, *losses]
+            main([*map(str, arguments), "--out", str(parent / name)])
+
+    parent = made_once("restored_runs", make)
     return parent / "mse", parent / "texture"
 
 
@@ -200,6 +204,7 @@ def test_what_cannot_be_compared_is_refused(
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.slow
 def test_one_run_and_a_single_image_do(
     glcm_mae: Command, two_runs: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from glcm_mae.cli import main
+from once import MadeOnce
 
 pytestmark = pytest.mark.slow
 
@@ -38,10 +39,11 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def report(reported_runs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("page") / "report.html"
-    main(["report", *map(str, reported_runs), "--out", str(out)])
-    return out
+def report(reported_runs: tuple[Path, Path], made_once: MadeOnce) -> Path:
+    def make(folder: Path) -> None:
+        main(["report", *map(str, reported_runs), "--out", str(folder / "report.html")])
+
+    return made_once("page_of_runs", make) / "report.html"
 
 
 class Visit:
@@ -79,8 +81,11 @@ class Visit:
         return int(self.page.evaluate(measure))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [(DESKTOP, "light"), (PHONE, "dark")],
+    ids=["desktop-light", "phone-dark"],
+)
 def test_it_opens_whole(
     browser: Any, report: Path, size: tuple[int, int], scheme: str, tmp_path: Path
 ) -> None:

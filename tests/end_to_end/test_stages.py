@@ -11,7 +11,9 @@ import yaml
 from safetensors.torch import load_file
 from tiny import FINETUNE, PRETRAIN, TINY, Command
 
+from glcm_mae.cli import main
 from glcm_mae.evaluation import read_predictions, score_folds
+from once import MadeOnce
 
 PRETRAIN_FILES = {
     "autoencoder.safetensors",
@@ -34,6 +36,7 @@ FINETUNE_FILES = {
     "split.csv",
     "validation.csv",
 }
+QUICK = ("--evaluation.resamples", "200")
 CHECKPOINT_FILES = {"manifest.json", "model.safetensors", "optimizer.safetensors", "state.json"}
 
 
@@ -55,12 +58,12 @@ def metrics_of(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.fixture(scope="module")
-def pretrained(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from glcm_mae.cli import main
+def pretrained(phantoms: Path, made_once: MadeOnce) -> Path:
+    def make(folder: Path) -> None:
+        out = str(folder / "pretrained")
+        main(["pretrain", "--data.table", str(phantoms), *PRETRAIN, "--out", out])
 
-    out = tmp_path_factory.mktemp("runs") / "pretrained"
-    main(["pretrain", "--data.table", str(phantoms), *PRETRAIN, "--out", str(out)])
-    return out
+    return made_once("pretrained", make) / "pretrained"
 
 
 def test_pretrain_leaves_exactly_these_files(pretrained: Path) -> None:
@@ -166,7 +169,7 @@ def test_phantoms_make_a_table(tmp_path: Path, glcm_mae: Command) -> None:
 
 
 def crossval(glcm_mae: Command, table: Path, out: Path, *more: str) -> tuple[int, str, str]:
-    settings = [*PRETRAIN, *FINETUNE, "--folds.count", "2"]
+    settings = [*PRETRAIN, *FINETUNE, "--folds.count", "2", *QUICK]
     return glcm_mae("crossval", "--data.table", table, *settings, *more, "--out", out)
 
 
@@ -202,6 +205,7 @@ def check_crossval(out: Path, table: Path, text: str, positive: str) -> None:
         assert words in (out / "scores.md").read_text()
 
 
+@pytest.mark.slow
 def test_crossval_on_real_ultrasound(
     busi_sample: Path, tmp_path: Path, glcm_mae: Command
 ) -> None:
@@ -212,6 +216,7 @@ def test_crossval_on_real_ultrasound(
     assert "malignant against the rest" in text
 
 
+@pytest.mark.slow
 def test_crossval_on_real_ct_continues_where_it_stopped(
     ct_sample: Path, tmp_path: Path, glcm_mae: Command
 ) -> None:
@@ -231,10 +236,11 @@ def test_crossval_on_real_ct_continues_where_it_stopped(
     assert again == text
 
 
+@pytest.mark.slow
 def test_crossval_says_when_the_encoder_saw_the_images(
     pretrained: Path, phantoms: Path, tmp_path: Path, glcm_mae: Command
 ) -> None:
-    command = ["crossval", "--start", "weights", "--folds.count", "2", *FINETUNE]
+    command = ["crossval", "--start", "weights", "--folds.count", "2", *FINETUNE, *QUICK]
     code, text, err = glcm_mae(
         *command, "--weights", pretrained, "--data.table", phantoms, "--out", tmp_path / "seen"
     )

@@ -1,4 +1,8 @@
-"""One training on two processes equals that on one, is restarted when one dies, and shards."""
+"""One training on two processes equals that on one, is restarted when one dies, and shards.
+
+What is compared with, and the second way to the same law, are forks of one process; each
+law is shown by real processes too.
+"""
 
 import json
 import os
@@ -12,6 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny import PRETRAIN, TINY, Command
+
+from warm import Nursery
 
 PYTHON = [sys.executable, "-W", "error::FutureWarning"]
 
@@ -33,7 +39,18 @@ def launch(command: list[str], **environment: str) -> subprocess.Popen[str]:
 def run(command: list[str]) -> str:
     process = launch(command)
     text, _ = process.communicate(timeout=280)
-    assert process.returncode == 0, text
+    return checked(text, process.returncode)
+
+
+def fork(nursery: Nursery, words: list[str], log: Path) -> str:
+    """Run a command as a fork; it forks the processes that it starts."""
+    process = nursery.start(["-m", "glcm_mae", *words], log)
+    text = process.told()
+    return checked(text, process.returncode)
+
+
+def checked(text: str, code: int | None) -> str:
+    assert code == 0, text
     assert "Warning" not in text, text
     return text
 
@@ -59,9 +76,9 @@ def logged(out: Path, name: str) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def alone(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(nursery: Nursery, phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("alone") / "run"
-    run([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, out)])
+    fork(nursery, arguments(phantoms, out), out.with_suffix(".txt"))
     return out
 
 
@@ -77,34 +94,58 @@ def test_torchrun_ends_where_one_process_does(
     assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=1e-5)
 
 
+SELECT = [
+    *("--pretraining.held_out_share", "0.25", "--pretraining.select_by", "texture"),
+    *("--pretraining.fidelity_every", "1"),
+]
+
+
+@pytest.fixture(scope="module")
+def chosen_alone(
+    nursery: Nursery, phantoms: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("chosen") / "run"
+    fork(nursery, arguments(phantoms, out, *SELECT), out.with_suffix(".txt"))
+    return out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_processes_choose_the_weights_that_one_does(
-    strategy: str, phantoms: Path, tmp_path: Path
+    strategy: str, nursery: Nursery, phantoms: Path, chosen_alone: Path, tmp_path: Path
 ) -> None:
-    select = [
-        *("--pretraining.held_out_share", "0.25", "--pretraining.select_by", "texture"),
-        *("--pretraining.fidelity_every", "1"),
-    ]
-    one, two = tmp_path / "one", tmp_path / "two"
-    run([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, one, *select)])
-    both = [*select, "--devices", "2", "--strategy", strategy]
-    run([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, two, *both)])
-    assert_close(one, two)
-    assert (one / "split.csv").read_bytes() == (two / "split.csv").read_bytes()
+    out = tmp_path / "run"
+    both = arguments(phantoms, out, *SELECT, "--devices", "2", "--strategy", strategy)
+    if strategy == "ddp":
+        run([*PYTHON, "-m", "glcm_mae", *both])
+    else:
+        fork(nursery, both, tmp_path / "log.txt")
+    assert_close(chosen_alone, out)
+    assert (chosen_alone / "split.csv").read_bytes() == (out / "split.csv").read_bytes()
     for name in ("fidelity/haralick_error", "fidelity/psnr"):
-        assert logged(two, name) == pytest.approx(logged(one, name), rel=1e-3)
+        assert logged(out, name) == pytest.approx(logged(chosen_alone, name), rel=1e-3)
+
+
+LONGER = ["--pretraining.epochs", "30"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    nursery: Nursery, phantoms: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    both = arguments(phantoms, out, *LONGER, "--devices", "2")
+    fork(nursery, both, out.with_suffix(".txt"))
+    return out
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["supervisor", "torchrun"])
 def test_a_killed_process_is_started_again_and_nothing_changes(
-    launcher: str, phantoms: Path, tmp_path: Path
+    launcher: str, phantoms: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    longer = ["--pretraining.epochs", "30"]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run(started_by("supervisor", arguments(phantoms, whole, *longer)))
-    again = [*arguments(phantoms, killed, *longer), "--resume"]
+    killed = tmp_path / "killed"
+    again = [*arguments(phantoms, killed, *LONGER), "--resume"]
     process = launch(started_by(launcher, again), TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1")
     victim = wait_for_rank(process, killed, epochs=3)
     os.kill(victim, signal.SIGKILL)
@@ -113,7 +154,7 @@ def test_a_killed_process_is_started_again_and_nothing_changes(
     assert ("restart 1 of 3" in text) == (launcher == "supervisor")
     assert "continuing" in text
     for name in ("autoencoder.safetensors", "encoder.safetensors", "metrics.jsonl"):
-        assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
+        assert (undisturbed / name).read_bytes() == (killed / name).read_bytes(), name
 
 
 def started_by(launcher: str, command: list[str]) -> list[str]:
@@ -140,7 +181,7 @@ def wait_for_rank(process: subprocess.Popen[str], out: Path, *, epochs: int) -> 
 
 @pytest.mark.slow
 def test_shards_of_two_processes_are_read_by_one(
-    phantoms: Path, alone: Path, tmp_path: Path
+    nursery: Nursery, phantoms: Path, alone: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     sharded = ["--devices", "2", "--strategy", "fsdp"]
@@ -154,22 +195,24 @@ def test_shards_of_two_processes_are_read_by_one(
             file.unlink()
         path.rmdir()
     (out / "autoencoder.safetensors").unlink()
-    text = run([*PYTHON, "-m", "glcm_mae", *arguments(phantoms, out), "--resume"])
+    again = [*arguments(phantoms, out), "--resume"]
+    text = fork(nursery, again, tmp_path / "again.txt")
     assert "after 1 epochs" in text
     assert_close(alone, out)
 
 
 @pytest.mark.slow
-def test_finetuning_on_two_processes(phantoms: Path, tmp_path: Path) -> None:
+def test_finetuning_on_two_processes(nursery: Nursery, phantoms: Path, tmp_path: Path) -> None:
     def command(out: Path, *further: str) -> list[str]:
         settings = ["--finetuning.epochs", "2", "--finetuning.batch_size", "7"]
         start = ["finetune", "--start", "scratch", "--data.table", str(phantoms)]
         still = ["--finetuning.drop_path", "0", "--leak-check", "off"]
         out_ = ["--out", str(out)]
-        return [*PYTHON, "-m", "glcm_mae", *start, *TINY, *settings, *still, *further, *out_]
+        return [*start, *TINY, *settings, *still, *further, *out_]
 
-    run(command(tmp_path / "one", "--finetuning.accumulate", "3"))
-    run(command(tmp_path / "two", "--devices", "2"))
+    parts = command(tmp_path / "one", "--finetuning.accumulate", "3")
+    fork(nursery, parts, tmp_path / "one.txt")
+    run([*PYTHON, "-m", "glcm_mae", *command(tmp_path / "two", "--devices", "2")])
     first, second = (
         load_file(tmp_path / name / "classifier.safetensors") for name in ("one", "two")
     )

@@ -48,7 +48,7 @@ def patients_of_any_class(draw: st.DrawFn) -> tuple[np.ndarray, list[str]]:
 def check_fold(fold: Fold, labels: np.ndarray, groups: list[str]) -> None:
     parts = (fold.train, fold.validation, fold.test)
     rows = np.concatenate(parts)
-    assert sorted(rows) == list(range(len(labels)))  # disjoint and complete
+    assert (np.sort(rows) == np.arange(len(labels))).all()  # disjoint and complete
     assert all(len(part) > 0 and (np.diff(part) > 0).all() for part in parts)
     sides = [{groups[i] for i in part} for part in parts]
     assert sum(map(len, sides)) == len(set.union(*sides))
@@ -166,7 +166,7 @@ def check_repeats(
     for first in range(0, len(folds), count):
         repeat = folds[first : first + count]
         tested = np.concatenate([fold.test for fold in repeat])
-        assert sorted(tested) == list(range(len(labels)))
+        assert (np.sort(tested) == np.arange(len(labels))).all()
         for label in set(labels.tolist()):
             held = [(labels[fold.test] == label).sum() for fold in repeat]
             bound = max(size for (of, _), size in largest.items() if of == label)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from glcm_mae.checkpoints import Checkpoints
 from glcm_mae.errors import InputError
+from once import MadeOnce
 
 CPU = torch.device("cpu")
 
@@ -568,12 +569,12 @@ print(json.dumps({"random": at_random(), "each": at_each_moment()}))
     params=[12, pytest.param(60, marks=pytest.mark.slow)],
     ids=["some-kills", "many-kills"],
 )
-def deaths(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
-    place = tmp_path_factory.mktemp("deaths")
-    found = json.loads(python(DEATHS, place, request.param))
-    return {"kills": request.param, **found}
+def deaths(request: pytest.FixtureRequest, made_once: MadeOnce) -> dict[str, Any]:
+    def make(place: Path) -> None:
+        (place / "found.json").write_text(python(DEATHS, place, request.param))
+
+    place = made_once(f"{request.param}_deaths", make)
+    return {"kills": request.param, **json.loads((place / "found.json").read_text())}
 
 
 def test_death_at_any_moment_leaves_a_whole_one(deaths: dict[str, Any]) -> None:

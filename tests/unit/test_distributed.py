@@ -1,7 +1,8 @@
 """Several processes over gloo: sums, errors, gradients, and what happens when one is lost.
 
-Run as a script, this file is one of the processes: importing torch takes seconds, so that
-each start goes through all cases and writes what it saw.
+Run as a script, this file is one of the processes: each start goes through all cases and
+writes what it saw. Importing torch takes seconds, so that where real processes are not the
+point, and real ones show the same, they are forks of one that holds it.
 """
 
 import json
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import torch
@@ -45,6 +46,9 @@ from glcm_mae.distributed import (
 from glcm_mae.errors import InputError
 from glcm_mae.launching import beat
 from glcm_mae.progress import console
+
+if TYPE_CHECKING:  # what runs as a script does not find it
+    from warm import Nursery
 
 CPU = torch.device("cpu")
 ROWS = 12
@@ -231,12 +235,6 @@ def be_one_of_them(out: Path, other_port: str) -> None:
     os._exit(0)  # The group is broken by now, on purpose.
 
 
-def free_port() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
-
-
 @dataclass(frozen=True)
 class Told:
     seen: list[dict[str, Any]]
@@ -267,6 +265,12 @@ def identical(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
+def free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
 def start(size: int, out: Path) -> list[subprocess.Popen[str]]:
     port, other_port = free_port(), free_port()
     processes = []
@@ -284,17 +288,32 @@ def start(size: int, out: Path) -> list[subprocess.Popen[str]]:
     return processes
 
 
+def fork(nursery: "Nursery", size: int, out: Path) -> None:
+    """Run what :func:`start` does as forks."""
+    words = [__file__, str(out), free_port()]
+    processes = nursery.start_ranks(size, words, out)
+    for process in processes:
+        errors = process.told(timeout=120)
+        assert process.returncode == 0, errors
+
+
 TWO = pytest.param(2, id="2 ranks", marks=pytest.mark.slow)
 THREE = pytest.param(3, id="3 ranks")
 
 
 @pytest.fixture(scope="module", params=[TWO, THREE])
-def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Told:
+def told(
+    request: pytest.FixtureRequest,
+    nursery: "Nursery",
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Told:
     out = tmp_path_factory.mktemp("ranks")
-    processes = start(request.param, out)
-    for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
+    if request.param == 3:
+        fork(nursery, 3, out)
+    else:
+        for process in start(request.param, out):
+            _, errors = process.communicate(timeout=120)
+            assert process.returncode == 0, errors
     numbers = range(request.param)
     return Told(
         [json.loads((out / f"{n}.json").read_text()) for n in numbers],
@@ -529,36 +548,39 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.slow
-def test_a_machine_that_loses_a_rank_is_met_again(tmp_path: Path) -> None:
+def test_a_machine_that_loses_a_rank_is_met_again(nursery: "Nursery", tmp_path: Path) -> None:
     """Of two machines with two ranks each, one is lost; the same bits come out."""
-    found = []
-    for name in ("whole", "killed"):
-        out = tmp_path / name
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for out in (whole, killed):
         out.mkdir()
-        if name == "killed":
-            (out / "kill").touch()
-        command = [sys.executable, __file__, str(out)]
-        address = f"127.0.0.1:{free_port()}"
-        options = {"devices": 2, "nodes": 2, "address": address, "watchdog": 60.0}
-        supervisors = [
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    "import sys; from glcm_mae.launching import supervise;"
-                    f"sys.exit(supervise({command!r}, node={node}, **{options!r}))",
-                ],
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for node in range(2)
-        ]
-        told = [supervisor.communicate(timeout=250)[1] for supervisor in supervisors]
-        assert [supervisor.returncode for supervisor in supervisors] == [0, 0], told
-        assert ("rank 1 was ended by SIGKILL" in told[0]) is (name == "killed")
-        assert ("start anew" in told[1]) is (name == "killed")
-        found.append(load_file(out / "state.safetensors"))
-    assert identical(*found)
+    ranks_ = nursery.start_ranks(4, [__file__, str(whole)], tmp_path)
+    words = [process.told() for process in ranks_]
+    assert [process.returncode for process in ranks_] == [0] * 4, words
+
+    (killed / "kill").touch()
+    address = f"127.0.0.1:{free_port()}"
+    arguments = [[str(machine_script(tmp_path)), str(n), address, str(killed)] for n in (0, 1)]
+    # The machine that is told of a loss is real; that which has it is a fork, as its ranks.
+    real = subprocess.Popen([sys.executable, *arguments[1]], stderr=subprocess.PIPE, text=True)
+    forked = nursery.start(arguments[0], tmp_path / "machine-0.txt")
+    told = [forked.told(timeout=250), real.communicate(timeout=250)[1]]
+    assert [forked.returncode, real.returncode] == [0, 0], told
+    assert "rank 1 was ended by SIGKILL" in told[0]
+    assert "start anew" in told[1]
+    assert identical(*(load_file(out / "state.safetensors") for out in (whole, killed)))
+
+
+def machine_script(folder: Path) -> Path:
+    """Write what runs on each of two machines, given its number, the address and a folder."""
+    path = folder / "machine.py"
+    path.write_text(
+        "import sys\n"
+        "from glcm_mae.launching import supervise\n"
+        f"command = [sys.executable, {__file__!r}, sys.argv[3]]\n"
+        "place = {'devices': 2, 'nodes': 2, 'node': int(sys.argv[1]), 'address': sys.argv[2]}\n"
+        "sys.exit(supervise(command, **place, watchdog=60.0))\n"
+    )
+    return path
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from torch import Tensor
 from glcm_mae.checkpoints import Checkpoints, StepFolder, consolidate
 from glcm_mae.errors import InputError
 from glcm_mae.tensor_file import read_tensor_file
+from once import MadeOnce
 
 CPU = torch.device("cpu")
 
@@ -196,9 +197,12 @@ def alone_state() -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(made_once: MadeOnce) -> Path:
     """Run the script above on two processes; what they wrote is what the tests look at."""
-    folder = tmp_path_factory.mktemp("two")
+    return made_once("sharded", run_two_processes)
+
+
+def run_two_processes(folder: Path) -> None:
     Checkpoints(folder / "alone").save(1, alone_state(), {"epoch": 1})
     port = str(free_port())
     started = []
@@ -216,7 +220,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = [process.communicate(timeout=240)[1] for process in started]
     assert [process.returncode for process in started] == [9, -9], "\n".join(told)
     (folder / "told.json").write_text(json.dumps(told))
-    return folder
 
 
 def results(place: Path) -> list[dict[str, Any]]:

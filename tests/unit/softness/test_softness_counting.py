@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.feature import graycomatrix
@@ -48,6 +48,7 @@ def test_hard_matrices_are_those_of_scikit_image(
     levels=st.integers(2, 40),
     bandwidth=st.floats(0.02, 4.0),
 )
+@settings(max_examples=30)
 def test_matrices_sum_to_one(patch: np.ndarray, levels: int, bandwidth: float) -> None:
     found = soft(torch.from_numpy(patch), levels, bandwidth)
     assert float(found.matrix.sum()) == pytest.approx(1.0, abs=1e-9)

@@ -298,7 +298,9 @@ def main(rank, store):
 
 if __name__ == "__main__":
     import sys
-    torch.multiprocessing.spawn(main, args=(sys.argv[1],), nprocs=2)
+    torch.multiprocessing.start_processes(
+        main, args=(sys.argv[1],), nprocs=2, start_method="fork"  # imports once
+    )
     print("equal")
 """
 

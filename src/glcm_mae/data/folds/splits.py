@@ -1,12 +1,12 @@
 """Folds that share no patient: every group lies on one side of each split."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from glcm_mae.data.folds.dealing import deal_groups
 from glcm_mae.data.folds.parts import number_groups, part_names
 from glcm_mae.errors import InputError
 
@@ -49,9 +49,10 @@ def make_folds(
 
     Where all groups of a class hold no other class, the rows of that class in any two
     test parts of a repeat differ by at most its largest group: groups are dealt by size,
-    each to the fold that has fewest rows of its class. (scikit-learn deals them, and
-    takes scores within 1e-5 of each other for equal; beyond some 50,000 rows the bound
-    may therefore be missed by a few.) No bound holds for groups of several classes.
+    each to the fold that has fewest rows of its class. (They are dealt as scikit-learn
+    deals them, which takes scores within 1e-5 of each other for equal; beyond some 50,000
+    rows the bound may therefore be missed by a few.) No bound holds for groups of several
+    classes.
 
     Args:
         labels: Class index of each row.
@@ -103,12 +104,11 @@ def _repeat_seed(seed: int, repeat: int) -> int:
 def _deal(
     labels: _Indices, groups: _Indices, count: int, seed: int
 ) -> list[tuple[_Indices, _Indices]]:
-    from sklearn.model_selection import StratifiedGroupKFold  # slow to import
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-        return list(splitter.split(labels, labels, groups))
+    fold_of = deal_groups(labels, groups, count, seed=seed)
+    return [
+        (np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold))
+        for fold in range(count)
+    ]
 
 
 def hold_out(
@@ -268,8 +268,7 @@ def _cut(
 ) -> tuple[_Indices, _Indices]:
     """Cut off about ``share`` of the rows, leaving each class ``keep`` groups or more.
 
-    Done here because scikit-learn cuts only shares of 1/n, and takes seconds for
-    thousands of patients.
+    Done here because scikit-learn cuts only shares of 1/n.
     """
     labels = labels[rows]
     names, members = np.unique(groups[rows], return_inverse=True)
