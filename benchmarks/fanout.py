@@ -1,6 +1,6 @@
 """Two workers against one: the wall time of the same five-fold cross-validation.
 
-    python benchmarks/fanout.py [--count 240 --epochs 30 --rounds 1] [--out FILE]
+    python benchmarks/fanout.py [--count 240 --epochs 24 --rounds 1] [--out FILE]
 
 Phantoms of 64 pixels, the model of the demonstration, pre-training and fine-tuning in every
 fold: ten jobs. Three ways in turn, each a process of its own with a run folder of its own:
@@ -133,7 +133,7 @@ def write(path: Path, results: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=240, help="phantoms")
-    parser.add_argument("--epochs", type=int, default=30, help="epochs of either stage")
+    parser.add_argument("--epochs", type=int, default=24, help="epochs of either stage")
     parser.add_argument("--rounds", type=int, default=1, help="runs of each way")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()

@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -148,6 +149,8 @@ def conclude(options: argparse.Namespace, folder: Path) -> None:
         label: {key: found[key] for key in ("summary", "pooled", "operating_point")}
         for label, found in systems.items()
     }
+    # No path of this machine.
+    named = argparse.Namespace(**vars(options) | {"table": Path(*options.table.parts[-2:])})
     facts = {
         "set": options.set,
         "seeds": options.seeds,
@@ -155,7 +158,7 @@ def conclude(options: argparse.Namespace, folder: Path) -> None:
         "title": first["title"],
         "notes": {name: found["notes"] for name, found in scores.items()},
         "commands": {
-            name: " ".join(command_of(name, options, Path("runs/tables") / options.set / name))
+            name: shlex.join(command_of(name, named, Path("runs/tables") / options.set / name))
             for name in names
         },
         "cost": json.loads((folder / "cost.json").read_text()),
@@ -199,8 +202,14 @@ def _difference(item: dict | None) -> list[str]:
     )
     return [
         f"{100 * gain['estimate']:+z.1f} ({limits})",
-        *("–" if item[key] is None else f"{item[key]:.3f}" for key in ("p_value", "p_holm")),
+        *(_chance(item[key]) for key in ("p_value", "p_holm")),
     ]
+
+
+def _chance(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _mean_sd(value: dict) -> str:

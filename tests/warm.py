@@ -126,24 +126,32 @@ class Fork:
         stdout: int | IO[bytes] | None = None,
         stderr: int | IO[bytes] | None = None,
         stdin: int | None = None,
+        bufsize: int = -1,
         cwd: Path | None = None,
         pass_fds: Sequence[int] = (),
         start_new_session: bool = False,
         preexec_fn: Callable[[], None] | None = None,
     ) -> None:
-        assert stdin == subprocess.DEVNULL
+        assert stdin in (subprocess.DEVNULL, subprocess.PIPE)
         sys.stdout.flush()
         sys.stderr.flush()
         self.returncode: int | None = None
+        self.stdin = self.stdout = None
+        if piped := stdin == subprocess.PIPE:
+            assert (stdout, bufsize) == (subprocess.PIPE, 0)
+            (orders, self.stdin), (self.stdout, stdout) = _pipe(), _pipe()
         self.pid = os.fork()
         if self.pid:
+            if piped:
+                orders.close()
+                stdout.close()
             return
         code = 70
         try:
             if start_new_session:
                 os.setsid()
             _default_signals()
-            _only_files(stdout, stderr, pass_fds)
+            _only_files(orders if piped else None, stdout, stderr, pass_fds)
             os.environ.clear()
             os.environ.update(env)
             os.chdir(cwd or ".")
@@ -182,11 +190,19 @@ def _default_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+    ends = os.pipe()
+    return os.fdopen(ends[0], "rb", buffering=0), os.fdopen(ends[1], "wb", buffering=0)
+
+
 def _only_files(
-    stdout: int | IO[bytes] | None, stderr: int | IO[bytes] | None, kept: Sequence[int]
+    stdin: IO[bytes] | None,
+    stdout: int | IO[bytes] | None,
+    stderr: int | IO[bytes] | None,
+    kept: Sequence[int],
 ) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
-    for place, file in ((0, nothing), (1, stdout), (2, stderr)):
+    for place, file in ((0, stdin or nothing), (1, stdout), (2, stderr)):
         if file is not None:
             os.dup2(file if isinstance(file, int) else file.fileno(), place)
     for handle in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208  numbers, not paths
@@ -214,6 +230,7 @@ def _become(words: list[str]) -> int:
 
     heartbeat._heartbeat.cache_clear()
     subprocess.Popen = Forking  # type: ignore[misc]
+    sys.stdin = os.fdopen(0, closefd=False)  # nothing that another process has read
     # PyTorch makes its pool anew after a fork, but two threads must not do so at once.
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     try:

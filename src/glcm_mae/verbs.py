@@ -99,8 +99,11 @@ def _crossval(config: Any, resume: bool) -> Sequence[str]:
 
 
 def _job(config: Any, _: bool) -> Sequence[str]:
-    from glcm_mae.planning import run_job
+    from glcm_mae.planning import INPUT, run_job, run_jobs
 
+    if config.job == INPUT:
+        run_jobs(config.run)
+        return ()
     return (run_job(config.run, config.job),)
 
 

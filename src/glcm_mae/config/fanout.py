@@ -55,4 +55,4 @@ class JobConfig(Settings):
     run: Path
     """Run folder that holds the plan."""
     job: str
-    """Identifier of the job in plan.json."""
+    """Identifier of the job in plan.json; -: those that come on standard input, a line each."""

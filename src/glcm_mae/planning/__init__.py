@@ -3,5 +3,6 @@
 from glcm_mae.planning.driver import run_plan, work_off
 from glcm_mae.planning.jobs import run_job
 from glcm_mae.planning.plan import Job, Plan
+from glcm_mae.planning.workers import INPUT, run_jobs
 
-__all__ = ["Job", "Plan", "run_job", "run_plan", "work_off"]
+__all__ = ["INPUT", "Job", "Plan", "run_job", "run_jobs", "run_plan", "work_off"]

@@ -20,6 +20,7 @@ def start_child(
     threads: int,
     folder: Path | None = None,
     gpu: str | None = None,
+    orders: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start ``glcm-mae job`` in a process of its own.
 
@@ -30,6 +31,8 @@ def start_child(
         threads: Threads that it may use.
         folder: Working folder; None for this process's.
         gpu: The one GPU that it sees; None for those that this process sees.
+        orders: Whether its input and output are pipes to this process, of bytes that are
+            not held back and not waited for.
     """
     environment = {k: v for k, v in os.environ.items() if k != "GLCM_MAE_HEARTBEAT"}
     environment |= {"OMP_NUM_THREADS": str(threads), PARENT: str(os.getpid())}
@@ -38,16 +41,20 @@ def start_child(
     target = Path(os.devnull) if log is None else log
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("ab") as file:
-        return subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "glcm_mae", "job", str(run), job_id],
             env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
+            stdin=subprocess.PIPE if orders else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if orders else file,
             stderr=file,
             cwd=folder,
+            bufsize=0,
             # A terminal's Ctrl-C comes to the driver alone, which passes it on once.
             start_new_session=True,
         )
+    if process.stdout is not None:
+        os.set_blocking(process.stdout.fileno(), False)
+    return process
 
 
 def end_with_parent() -> None:

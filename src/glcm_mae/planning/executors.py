@@ -5,7 +5,6 @@ executor ran it.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -13,9 +12,8 @@ from typing import Protocol, Self
 
 from glcm_mae.config import FanoutConfig
 from glcm_mae.errors import InputError
-from glcm_mae.planning.children import ask_to_stop, start_child
-from glcm_mae.planning.jobs import log_file
 from glcm_mae.planning.plan import Job
+from glcm_mae.planning.workers import Worker
 
 
 class Executor(Protocol):
@@ -105,7 +103,7 @@ def missing_extra(executor: str) -> InputError:
 
 
 class LocalExecutor:
-    """Processes of this machine; on several GPUs each slot has one.
+    """Processes of this machine, for one job after the other; on several GPUs each has one.
 
     Args:
         run: The run folder.
@@ -115,35 +113,31 @@ class LocalExecutor:
     """
 
     def __init__(self, run: Path, workers: int, threads: int, gpus: list[str]) -> None:
-        self.run, self.slots, self.threads, self.gpus = run, workers, threads, gpus
-        self._children: dict[str, tuple[int, subprocess.Popen[bytes]]] = {}
+        self.slots = workers
+        self._idle = [
+            Worker(run, threads=threads, gpu=gpus[slot % len(gpus)] if gpus else None)
+            for slot in range(workers)
+        ]
+        self._busy: dict[str, Worker] = {}
 
     def start(self, jobs: list[Job]) -> None:
-        """Start a process for each job."""
+        """Give each job to a process."""
         for job in jobs:
-            taken = {slot for slot, _ in self._children.values()}
-            slot = next(number for number in range(self.slots) if number not in taken)
-            child = start_child(
-                self.run,
-                job.id,
-                log=log_file(self.run, job),
-                threads=self.threads,
-                gpu=self.gpus[slot % len(self.gpus)] if self.gpus else None,
-            )
-            self._children[job.id] = slot, child
+            worker = self._busy[job.id] = self._idle.pop(0)
+            worker.begin(job)
 
     def ended(self) -> dict[str, int | None]:
-        """Return the processes that ended, with their exit codes."""
-        codes = {job_id: child.poll() for job_id, (_, child) in self._children.items()}
+        """Return the jobs that ended, with 0 or the exit codes of their processes."""
+        codes = {job_id: worker.code() for job_id, worker in self._busy.items()}
         found = {job_id: code for job_id, code in codes.items() if code is not None}
-        for job_id in found:
-            del self._children[job_id]
+        # The last to end is the first to go on: its libraries and files are at hand.
+        self._idle = [self._busy.pop(job_id) for job_id in found] + self._idle
         return dict(found)
 
     def stop(self) -> None:
         """Send SIGTERM to every process."""
-        for _, child in self._children.values():
-            ask_to_stop(child)
+        for worker in (*self._busy.values(), *self._idle):
+            worker.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -155,5 +149,5 @@ class LocalExecutor:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-        for _, child in self._children.values():
-            child.wait()
+        for worker in (*self._busy.values(), *self._idle):
+            worker.wait()

@@ -185,7 +185,7 @@ def read_order(run: Path, job_id: str) -> tuple[int, Job]:
     """Return a job and its number in the plan.
 
     Raises:
-        InputError: If there are no orders, or none for this job.
+        InputError: If there are no orders, none for this job, or those of another version.
     """
     path = run / ORDERS_FILE
     try:
@@ -196,12 +196,12 @@ def read_order(run: Path, job_id: str) -> tuple[int, Job]:
         ) from error
     for number, order in enumerate(orders):
         if order["id"] == job_id:
-            return number, _job(order)
+            return number, _job(path, order)
     raise InputError(f"{path}: there is no job {job_id!r}; plan.json lists them all")
 
 
-def _job(order: dict[str, Any]) -> Job:
-    return Job(
+def _job(path: Path, order: dict[str, Any]) -> Job:
+    job = Job(
         kind=order["kind"],
         folder=order["folder"],
         config=_CONFIGS[order["kind"]](**order["config"]),
@@ -212,6 +212,12 @@ def _job(order: dict[str, Any]) -> Job:
         repeat=order["repeat"],
         given=order.get("given", ""),
     )
+    if job.id != order["id"]:
+        raise InputError(
+            f"{path}: {job.folder} was ordered by another version of glcm-mae; start the "
+            "whole run again with --resume"
+        )
+    return job
 
 
 def run_job(run: Path, job_id: str) -> str:
@@ -233,11 +239,20 @@ def run_job(run: Path, job_id: str) -> str:
     """
     end_with_parent()
     number, job = read_order(run, job_id)
-    if job.id != job_id:
-        raise InputError(
-            f"{run / ORDERS_FILE}: {job.folder} was ordered by another version of glcm-mae; "
-            "start the whole run again with --resume"
-        )
+    return do_ordered(run, number, job)
+
+
+def do_ordered(run: Path, number: int, job: Job) -> str:
+    """Do a job of the orders, once no other process does it.
+
+    Args:
+        run: The run folder.
+        number: Its number in the plan.
+        job: The job.
+
+    Returns:
+        One line that says that it is done.
+    """
     with Locks(run) as locks:
         locks.wait(number + 1)
         perform(run, job)

@@ -13,7 +13,7 @@ import pytest
 
 from glcm_mae.config import FanoutConfig, PretrainConfig
 from glcm_mae.errors import InputError
-from glcm_mae.planning import Job, children, executors, slurm
+from glcm_mae.planning import Job, children, executors, slurm, workers
 from glcm_mae.planning.executors import LocalExecutor, build_executor, visible_gpus
 
 
@@ -24,12 +24,27 @@ def job(number: int, run: Path) -> Job:
 
 
 class Child:
-    """In place of a process: ends when it is told to."""
+    """In place of a process: answers and ends when it is told to."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
         self.code: int | None = None
         self.signals: list[int] = []
+        self.orders: list[str] = []
+        self.answers = b""
+        self.stdin = self.stdout = self
+
+    def write(self, order: bytes) -> None:
+        if self.code is not None:
+            raise BrokenPipeError
+        self.orders.append(order.decode().strip())
+
+    def read(self, count: int) -> bytes | None:
+        answer, self.answers = self.answers[:count], self.answers[count:]
+        return answer or (None if self.code is None else b"")
+
+    def close(self) -> None:
+        pass
 
     def poll(self) -> int | None:
         return self.code
@@ -47,10 +62,11 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
     made: list[Child] = []
 
     def start(run: Path, job_id: str, **options: Any) -> Child:
+        assert job_id == workers.INPUT
         made.append(Child(options))
         return made[-1]
 
-    monkeypatch.setattr(executors, "start_child", start)
+    monkeypatch.setattr(workers, "start_child", start)
     return made
 
 
@@ -65,6 +81,24 @@ def test_every_slot_has_a_gpu_of_its_own(tmp_path: Path, started: list[Child]) -
         executor.start([job(3, tmp_path)])
         assert started[3].options["gpu"] == "3", "the slot that became free"
     assert [child.signals for child in started] == [[15], [], [15], [15]]
+
+
+def test_a_process_does_one_job_after_the_other(tmp_path: Path, started: list[Child]) -> None:
+    jobs = [job(n, tmp_path) for n in range(5)]
+    names = [one.id for one in jobs]
+    with LocalExecutor(tmp_path, 2, 1, []) as executor:
+        executor.start(jobs[:2])
+        started[1].answers = b"\n"
+        assert executor.ended() == {names[1]: 0}
+        assert executor.ended() == {}, "it is told once"
+        executor.start([jobs[2]])
+        assert [child.orders for child in started] == [[names[0]], [names[1], names[2]]]
+        started[1].answers, started[1].code = b"\n", -9
+        assert executor.ended() == {names[2]: 0}, "done before it was killed"
+        executor.start([jobs[3]])
+        assert started[2].orders == [names[3]], "a fresh one for that which is gone"
+        started[2].code = -9
+        assert executor.ended() == {names[3]: -9}
 
 
 def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
