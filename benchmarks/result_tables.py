@@ -4,7 +4,7 @@
 
 Each system is one ``glcm-mae crossval`` with the laptop recipe of the set; the commands are
 printed as they run. Killed, or stopped after ``--minutes``, the same command goes on where
-it was. At the end ``glcm-mae compare`` tests every system against GLCM-MAE, and scores,
+it was. At the end ``glcm-mae compare`` tests every row against GLCM-MAE, and scores,
 p-values, commands and wall times are written to ``benchmarks/results/table_SET.json`` and
 ``.md``.
 """
@@ -42,13 +42,20 @@ TITLES = {
     "glcm-mae-paper": "GLCM-MAE (paper's setting)",
     "glcm-mae": "GLCM-MAE (default setting)",
 }
-BASELINES = (
-    "majority class",
-    "gray-level statistics",
-    "radiomics, logistic regression",
-    "radiomics, gradient boosting",
-)
-SCORES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auroc", "f1")
+BASELINES = {
+    "majority-class": "majority class",
+    "gray-level-statistics": "gray-level statistics",
+    "radiomics-logistic-regression": "radiomics, logistic regression",
+    "radiomics-gradient-boosting": "radiomics, gradient boosting",
+}
+SCORES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Bal. acc.",
+    "sensitivity": "Sens.",
+    "specificity": "Spec.",
+    "auroc": "AUROC",
+    "f1": "F1",
+}
 
 
 def main() -> int:
@@ -137,13 +144,14 @@ def conclude(options: argparse.Namespace, folder: Path) -> None:
     compared = folder / "comparison"
     if not (compared / "comparison.json").is_file():
         runs = [f"{name}={folder / name}" for name in names]
+        runs += [str(folder / names[0] / "baselines" / name) for name in BASELINES]
         arguments = [sys.executable, "-m", "glcm_mae", "compare", *runs]
         arguments += ["--reference", "true", "--scores", "[auroc]", "--out", str(compared)]
         subprocess.run(arguments, check=True)
     comparison = json.loads((compared / "comparison.json").read_text())
     scores = {name: json.loads((folder / name / "scores.json").read_text()) for name in names}
     first = scores[names[0]]
-    systems = {label: first["systems"][label] for label in BASELINES}
+    systems = {label: first["systems"][label] for label in BASELINES.values()}
     systems |= {TITLES[n]: scores[n]["systems"][scores[n]["system"]] for n in TITLES}
     kept = {
         label: {key: found[key] for key in ("summary", "pooled", "operating_point")}
@@ -171,16 +179,18 @@ def conclude(options: argparse.Namespace, folder: Path) -> None:
 
 
 def as_markdown(facts: dict) -> str:
-    """Return mean ± SD, the interval of the AUROC, and the comparison with GLCM-MAE."""
+    """Return mean ± SD, the interval of the AUROC, the comparison with GLCM-MAE, the cost."""
     pairs = {pair["second"]: pair["scores"][0] for pair in facts["comparison"]["pairs"]}
-    found = {TITLES[name]: item for name, item in pairs.items()}
+    found = {(TITLES | BASELINES)[name]: item for name, item in pairs.items()}
+    cost = {TITLES[name]: item["processor_seconds"] for name, item in facts["cost"].items()}
     headings = [
         "System (%)",
-        *SCORES,
+        *SCORES.values(),
         "AUROC, all images [95 %]",
         "GLCM-MAE minus it",
         "p",
         "p (Holm)",
+        "Processor min",
     ]
     lines = [headings, ["---"] + ["---:"] * (len(headings) - 1)]
     for label, system in facts["systems"].items():
@@ -189,7 +199,8 @@ def as_markdown(facts: dict) -> str:
         limits = (
             f"{_percent(area['estimate'])} [{_percent(area['low'])}, {_percent(area['high'])}]"
         )
-        lines.append([label, *cells, limits, *_difference(found.get(label))])
+        time = f"{cost[label] / 60:.0f}" if label in cost else ""
+        lines.append([label, *cells, limits, *_difference(found.get(label)), time])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

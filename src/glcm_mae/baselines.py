@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +80,24 @@ def baseline_predictions(
     return {
         name: _over_folds(table, folds, repeats, answer) for name, answer in methods.items()
     }
+
+
+def as_drawn(one: Predictions, draws: int) -> Predictions:
+    """Return predictions as if each fold had several models, of other seeds, all the same.
+
+    So they can be compared with those of networks that chance makes different.
+
+    Args:
+        one: Predictions of one model a fold.
+        draws: Models that each fold shall have.
+    """
+    folds, passes = int(one.folds.max()) + 1, int(one.repeat.max()) + 1
+    return concatenate(
+        [
+            replace(one, folds=one.folds + draw * folds, repeat=one.repeat + draw * passes)
+            for draw in range(draws)
+        ]
+    )
 
 
 def _over_folds(

@@ -1,13 +1,11 @@
 """Cross-validation: from a folder of images to a table of honest scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from glcm_mae.baselines import GRAY_LEVELS as GRAY_LEVELS
-from glcm_mae.baselines import MAJORITY as MAJORITY
-from glcm_mae.baselines import Baseline, baseline_predictions
+from glcm_mae.baselines import Baseline, as_drawn, baseline_predictions
 from glcm_mae.captions import headline, pretraining_note, selection_note, system_name
 from glcm_mae.config import CrossValConfig
 from glcm_mae.data import Fold, LoadedImages
@@ -20,6 +18,12 @@ from glcm_mae.division import (
     find_leaks,
     grouping_note,
 )
+from glcm_mae.downstream import (
+    BASELINES_FOLDER,
+    PREDICTIONS_FILE,
+    SCORES_FILE,
+    VALIDATION_FILE,
+)
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import (
     Judging,
@@ -30,7 +34,6 @@ from glcm_mae.evaluation import (
     read_predictions,
     write_predictions,
 )
-from glcm_mae.finetuning import PREDICTIONS_FILE, SCORES_FILE, VALIDATION_FILE
 from glcm_mae.intake import load_table, splits_of
 from glcm_mae.launching import launched
 from glcm_mae.planning import Plan, run_plan
@@ -53,6 +56,7 @@ class CrossValidation:
         positive: The positive class, or empty.
         predictions: The system's predictions: every image once in each pass.
         inner: Its predictions on the inner validation parts.
+        baselines: What the baselines predicted, by name.
     """
 
     name: str
@@ -62,6 +66,7 @@ class CrossValidation:
     positive: str
     predictions: Predictions
     inner: Predictions | None = None
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,8 @@ def cross_validate(
     the test fold is looked at once. Every stage of every fold is a job of a plan, which
     ``fanout`` spreads over processes or machines; no result depends on how. The run folder
     gets ``plan.json``, a folder a fold, ``folds.csv``, ``groups.csv``,
-    ``predictions.csv``, ``validation.csv``, ``scores.json`` and ``scores.md``.
+    ``predictions.csv``, ``validation.csv``, ``baselines/``, ``scores.json`` and
+    ``scores.md``.
 
     Args:
         config: Settings of the stage.
@@ -205,14 +211,17 @@ class _Study:
         name, config = system_name(self.config), self.config
         settings = Judging(**config.evaluation.judging(config.seed))
         positive = config.data.positive
-        answers = {**self.baselines(), name: Baseline(found, inner)}
+        baselines = self.baselines()
+        answers = {**baselines, name: Baseline(found, inner)}
         systems = {
             label: judge(answer.test, answer.inner, positive=positive, settings=settings)
             for label, answer in answers.items()
         }
         passes = repeat_numbers(self.folds)[-1] + 1
         title = headline(config, self.images.table, len(self.folds), passes)
-        return CrossValidation(name, systems, title, self.notes(), positive, found, inner)
+        return CrossValidation(
+            name, systems, title, self.notes(), positive, found, inner, baselines
+        )
 
     def baselines(self) -> dict[str, Baseline]:
         """Return what is reached without a network, on the same folds."""
@@ -263,6 +272,10 @@ class _Study:
         write_predictions(folder / PREDICTIONS_FILE, result.predictions)
         if result.inner is not None:
             write_predictions(folder / VALIDATION_FILE, result.inner)
+        for name, baseline in result.baselines.items():
+            place = folder / BASELINES_FOLDER / "-".join(name.replace(",", "").split())
+            every = as_drawn(baseline.test, self.config.seeds)
+            write_predictions(place / PREDICTIONS_FILE, every)
         text = markdown_tables(result.systems, result.positive)
         notes = "\n".join(f"- {note}" for note in (result.title, *result.notes))
         write_atomically(folder / "scores.md", f"{text}\n{notes}\n".encode())

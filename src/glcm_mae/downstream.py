@@ -33,6 +33,7 @@ SPLIT_FILE = "split.csv"
 PREDICTIONS_FILE = "predictions.csv"
 VALIDATION_FILE = "validation.csv"
 SCORES_FILE = "scores.json"
+BASELINES_FOLDER = "baselines"
 
 TEST_FOLD_NOTE = "epoch picked on the test part: optimistic, the published protocol"
 """Stands wherever scores of ``finetuning.selection: test-fold`` are shown."""

@@ -79,7 +79,7 @@ def print_rows(
     table = Table(
         title=title, caption="\n".join(notes), caption_justify="left", title_justify="left"
     )
-    table.add_column(headings[0], no_wrap=True)
+    table.add_column(headings[0], overflow="fold", min_width=12)  # names break, numbers do not
     for heading in headings[1:]:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:

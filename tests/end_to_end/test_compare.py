@@ -63,6 +63,41 @@ def test_two_crossvals_are_compared(
 
 
 @pytest.mark.slow
+def test_a_run_is_compared_with_its_own_baselines(
+    glcm_mae: Command, phantoms: Path, tmp_path: Path
+) -> None:
+    """Each is a run on the folds of the crossval, as many models as that has seeds."""
+    run = tmp_path / "run"
+    code, _, err = glcm_mae(
+        *("crossval", "--start", "scratch", *TINY, *FINETUNE, "--seeds", "2"),
+        *("--data.table", phantoms, "--data.positive", "sparse", "--folds.count", "2"),
+        *("--evaluation.resamples", "200", "--out", run),
+    )
+    assert code == 0, err
+    names = {
+        "majority class": "majority-class",
+        "gray-level statistics": "gray-level-statistics",
+        "radiomics, logistic regression": "radiomics-logistic-regression",
+        "radiomics, gradient boosting": "radiomics-gradient-boosting",
+    }
+    folders = [run / "baselines" / name for name in names.values()]
+    assert sorted(folders) == sorted((run / "baselines").iterdir())
+    out = tmp_path / "compared"
+    code, text, err = glcm_mae(
+        *("compare", run, *folders, "--reference", "--scores", "[accuracy]", *QUICK),
+        *("--out", out),
+    )
+    assert code == 0, err
+    facts = json.loads((out / "comparison.json").read_text())
+    scores = json.loads((run / "scores.json").read_text())["systems"]
+    for pair, name in zip(facts["pairs"], names, strict=True):
+        mean = scores[name]["summary"]["accuracy"]["mean"]
+        assert pair["scores"][0]["second"] == pytest.approx(mean)
+    assert "4 models a run on 2 test folds" in " ".join(facts["notes"])
+    assert "the test set was used 5 times by the finished runs in" in " ".join(text.split())
+
+
+@pytest.mark.slow
 def test_other_folds_are_refused_on_one_line(
     glcm_mae: Command, two_crossvals: tuple[Path, Path], phantoms: Path, tmp_path: Path
 ) -> None:

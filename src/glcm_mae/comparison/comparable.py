@@ -105,7 +105,7 @@ def _test_folds(first: FinishedRun, other: FinishedRun) -> str:
     return (
         f"folds: {len(set(one) - set(two))} of {len(one)} test folds hold other images, "
         f"{_count(moved)} concerned; draw them alike by --folds.file "
-        f"{first.folder / 'folds.csv'}"
+        f"{first.home / 'folds.csv'}"
     )
 
 

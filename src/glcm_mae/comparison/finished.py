@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from glcm_mae.downstream import PREDICTIONS_FILE
+from glcm_mae.downstream import BASELINES_FOLDER, PREDICTIONS_FILE
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Predictions, read_predictions
 from glcm_mae.runs import named_folders
@@ -24,6 +24,8 @@ class FinishedRun:
     Attributes:
         name: What tables call it.
         folder: Its run folder.
+        home: The run folder whose settings and folds are its own: that of the crossval if it
+            is one of the baselines there, else its own.
         predictions: Its predictions on the test images.
         positive: The positive class, or empty.
         selection: What picked the epoch: inner, last or test-fold.
@@ -33,6 +35,7 @@ class FinishedRun:
 
     name: str
     folder: Path
+    home: Path
     predictions: Predictions
     positive: str
     selection: str
@@ -62,21 +65,27 @@ def read_runs(runs: Sequence[str]) -> list[FinishedRun]:
 def read_run(name: str, folder: Path) -> FinishedRun:
     """Read one finished run of ``crossval``, ``finetune`` or ``probe``.
 
+    A folder in the ``baselines`` of a ``crossval`` is a run too, on the folds of that one.
+
     Raises:
         InputError: If the folder holds none; the message says what is missing.
     """
-    settings = _read_settings(folder)
+    baseline = folder.resolve().parent.name == BASELINES_FOLDER
+    home = folder.resolve().parents[1] if baseline else folder
+    settings = _read_settings(home)
     predictions = read_predictions(folder / PREDICTIONS_FILE)
-    trained = settings.get("protocol", "finetune") in _TRAINED and "finetuning" in settings
+    protocol = "none" if baseline else settings.get("protocol", "finetune")
+    trained = protocol in _TRAINED and "finetuning" in settings
     tuning = settings.get("finetuning") or {}
     return FinishedRun(
         name=name,
         folder=folder,
+        home=home,
         predictions=predictions,
         positive=str((settings.get("data") or {}).get("positive") or ""),
         selection=str(tuning.get("selection", "inner")) if trained else "inner",
-        transductive=bool(settings.get("transductive", False)),
-        parts=_read_parts(folder),
+        transductive=bool(settings.get("transductive", False)) and not baseline,
+        parts=_read_parts(home),
     )
 
 
@@ -124,7 +133,7 @@ def count_uses(runs: Sequence[FinishedRun]) -> tuple[int, list[str]]:
         Number of runs with just these test images, and the folders that were searched.
     """
     images = set(runs[0].predictions.paths)
-    parents = list(dict.fromkeys(run.folder.resolve().parent for run in runs))
+    parents = list(dict.fromkeys(run.home.resolve().parent for run in runs))
     found = {run.folder.resolve() for run in runs}
     for parent in parents:
         for folder in sorted(parent.iterdir()):
