@@ -27,6 +27,8 @@ class ReportConfig(Settings):
     """Folders of glcm-mae explain; none: what lies beside the runs."""
     controls: tuple[Path, ...] = ()
     """Folders of glcm-mae controls; none: what lies beside the runs."""
+    robustness: tuple[Path, ...] = ()
+    """Folders of glcm-mae robustness; none: what lies beside the runs."""
     audit: tuple[Path, ...] = ()
     """Folder of glcm-mae data audit; none: what lies beside the runs."""
     compute: Literal["on", "off"] = "on"

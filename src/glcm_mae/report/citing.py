@@ -107,6 +107,6 @@ def limits_of(
     if value is None or value.get("estimate") is None:
         return Cell(DASH, form=f"limits {digits}")
     parts = [value.get(name) for name in ("estimate", "low", "high")]
-    texts = [DASH if part is None else f"{times * part:.{digits}f}" for part in parts]
+    texts = [DASH if part is None else f"{times * part:z.{digits}f}" for part in parts]
     text = f"{texts[0]} [{texts[1]}, {texts[2]}]"
     return Cell(text, pointer(file, *keys), f"limits {digits} {times:g}")

@@ -23,6 +23,7 @@ ATTACHMENTS: Mapping[str, str] = {
     "comparison": "compare",
     "explanations": "explain",
     "controls": "controls",
+    "robustness": "robustness",
     "audit": "data audit",
 }
 """Studies that a report shows beside the runs: ``NAME.json``, and the command that makes it."""
@@ -146,6 +147,11 @@ class Facts:
     def controls(self) -> Mapping[str, Any] | None:
         """``controls.json``: what is reached where nothing should be, or None."""
         return self._first("controls")
+
+    @property
+    def robustness(self) -> Mapping[str, Any] | None:
+        """``robustness.json``: what changed images cost, or None."""
+        return self._first("robustness")
 
     @property
     def audit(self) -> Mapping[str, Any] | None:

@@ -74,7 +74,7 @@ def _about(kind: str, content: Mapping[str, Any], runs: Sequence[RunFacts]) -> o
     names = {run.name for run in runs} | {run.folder.name for run in runs}
     if kind == "audit":
         return int(content.get("readable", -1)) == int(runs[0].scores["images"])
-    if kind in ("explanations", "controls"):
+    if kind in ("explanations", "controls", "robustness"):
         own = str(content.get("run", ""))
         return own if Path(own).name in names else ""
     told = {str(name) for name in content.get("runs", ())}

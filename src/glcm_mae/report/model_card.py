@@ -161,6 +161,12 @@ def _scores(run: RunFacts) -> str:
     return markdown_rows(headings, rows)
 
 
+_UNTESTED = {
+    "corruptions": "Changed images were not tested",
+    "elsewhere": "Images from elsewhere were not tested",
+}
+
+
 def _robustness(facts: Facts, told: _Told) -> Iterator[str]:
     controls = told("controls_if_made")
     yield controls or "Negative controls were not made (glcm-mae controls)."
@@ -174,7 +180,11 @@ def _robustness(facts: Facts, told: _Told) -> Iterator[str]:
                 + interval_cell(system["mean_error"])
                 + " %."
             )
-    yield "Corrupted images and images of elsewhere: see glcm-mae robustness, if it was run."
+    for topic, command in (
+        ("corruptions", "robustness"),
+        ("elsewhere", "robustness --external"),
+    ):
+        yield told(f"{topic}_if_tested") or f"{_UNTESTED[topic]} (glcm-mae {command})."
 
 
 def _usage(run: RunFacts) -> str:

@@ -55,7 +55,7 @@ def shown(value: float | None, name: str = "accuracy") -> str:
     """
     if value is None or not isfinite(value):
         return DASH
-    return f"{100 * value:.1f}" if LABELS[name].endswith("(%)") else f"{value:.3f}"
+    return f"{100 * value:z.1f}" if LABELS[name].endswith("(%)") else f"{value:z.3f}"
 
 
 def cell(value: Mapping[str, Any], name: str = "accuracy") -> str:

@@ -200,6 +200,35 @@ def test_a_study_that_was_not_made_is_not_claimed_and_one_that_was_is() -> None:
     assert "maps of 5 test images" in of["31"].answer
 
 
+def test_changed_images_and_those_of_elsewhere_are_told_where_they_were_tested() -> None:
+    of = {item.number: item for item in fill(CLAIM, facts_of())}
+    assert "changed" not in of["30"].answer
+    assert of["33"].answer.startswith("None in this run")
+
+    def drop(middle: float) -> dict[str, dict[str, float]]:
+        limits = {"estimate": middle, "low": middle - 0.01, "high": middle + 0.01}
+        return {"mean_drop": {"balanced_accuracy": limits}}
+
+    told = {
+        "run": "one",
+        "settings": {"score": "balanced_accuracy"},
+        "corruptions": {"jpeg": drop(0.0), "blur": drop(0.1), "noise": drop(0.05)},
+        **drop(0.05),
+        "external": None,
+    }
+    attached = {"robustness": [Attachment(Path("elsewhere"), told)]}
+    of = {item.number: item for item in fill(CLAIM, facts_of(attached=attached))}
+    assert (
+        "5.0 [4.0, 6.0] over 3 changes; most by blur 10.0 [9.0, 11.0], noise" in of["30"].answer
+    )
+    assert "robustness.json" in of["30"].source
+    assert of["33"].answer.startswith("None in this run")
+    pooled = {"auroc": {"estimate": 0.75, "low": 0.7, "high": 0.8}}
+    told["external"] = {"pooled": pooled}
+    of = {item.number: item for item in fill(CLAIM, facts_of(attached=attached))}
+    assert "AUROC (%) 75.0 [70.0, 80.0]" in of["33"].answer
+
+
 def test_a_run_of_an_older_version_leaves_what_it_lacks_to_the_authors() -> None:
     facts = facts_of()
     facts.runs[0].settings["data"].pop("depth")  # type: ignore[attr-defined]

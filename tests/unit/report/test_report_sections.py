@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from glcm_mae.config import ReportConfig
 from glcm_mae.errors import InputError
 from glcm_mae.report import (
+    disturbances,
     insight,
     learning,
     literature,
@@ -51,6 +52,7 @@ def test_sections_without_input_name_the_command(facts: Facts) -> None:
         (restoration.section(facts), "glcm-mae reconstruct"),
         (insight.section(facts, with_images=False), "glcm-mae explain"),
         (null_results.section(facts), "glcm-mae controls"),
+        (disturbances.section(facts), "glcm-mae robustness"),
     ):
         (box,) = section.blocks
         assert box.kind == "missing"
@@ -228,6 +230,65 @@ def test_a_control_that_fails_is_not_hidden(facts: Facts, tmp_path: Path) -> Non
     assert outcomes["nearest image is the patient's"] == "no patient has two images"
     boxes = of_kind(section.blocks, Callout)
     assert "elsewhere" in boxes[0].title
+
+
+def limits(middle: float | None, around: float = 0.01) -> dict[str, float | None]:
+    if middle is None:
+        return dict.fromkeys(("estimate", "low", "high"))
+    return {"estimate": middle, "low": middle - around, "high": middle + around}
+
+
+ROBUSTNESS = {
+    "run": "keen",
+    "settings": {"score": "accuracy"},
+    "clean": {"accuracy": limits(0.9)},
+    "corruptions": {
+        "gamma_down": {
+            "levels": [{"scores": {"accuracy": limits(0.9 - 0.1 * n)}} for n in range(5)],
+            "mean_drop": {"accuracy": limits(0.2)},
+        },
+        "jpeg": {
+            "levels": [{"scores": {"accuracy": limits(0.91)}}] * 5,
+            "mean_drop": {"accuracy": limits(-0.01)},
+        },
+        "blur": {
+            "levels": [{"scores": {"accuracy": limits(None)}}] * 5,
+            "mean_drop": {"accuracy": limits(None)},
+        },
+    },
+    "mean_drop": {"accuracy": limits(0.095)},
+    "external": {
+        "pooled": {"accuracy": limits(0.75), "sensitivity": limits(0.5)},
+        "operating_point": {"pooled": {"sensitivity": limits(0.625)}},
+        "notes": ["40 images of another hospital"],
+    },
+    "notes": ["seen in pairs"],
+}
+
+
+def test_what_changed_images_cost_is_drawn_and_told(facts: Facts, tmp_path: Path) -> None:
+    section = disturbances.section(with_study(facts, "robustness", ROBUSTNESS, tmp_path))
+    (figure,) = of_kind(section.blocks, Figure)
+    dots = figure.chart.panels[0].drawn[1]
+    assert list(dots.x) == pytest.approx([20.0, -1.0])
+    assert list(dots.low) == pytest.approx([19.0, -2.0])
+    changed, external = of_kind(section.blocks, Table)
+    assert [row[0] for row in changed.rows] == ["gamma down", "jpeg"]
+    assert [cell.text for cell in changed.rows[0][1:7]] == [
+        *("90.0", "90.0", "80.0", "70.0", "60.0", "50.0"),
+    ]
+    assert changed.rows[0][3].of.endswith(
+        "/corruptions/gamma_down/levels/1/scores/accuracy/estimate"
+    )
+    assert changed.rows[0][7].text == "20.0 [19.0, 21.0]"
+    assert [(row[0], row[1].text) for row in external.rows] == [
+        ("Accuracy (%)", "75.0 [74.0, 76.0]"),
+        ("Sensitivity (%)", "50.0 [49.0, 51.0]"),
+        ("Sensitivity (%), at the operating point", "62.5 [61.5, 63.5]"),
+    ]
+    notes = [details.blocks[0].items for details in of_kind(section.blocks, Details)]
+    assert notes == [["seen in pairs"], ["40 images of another hospital"]]
+    assert of_kind(section.blocks, Callout) == [], "it is of a run that is shown"
 
 
 def test_studies_beside_the_runs_are_found_by_what_they_are_about(tmp_path: Path) -> None:

@@ -75,6 +75,41 @@ def controls_if_made(evidence: Evidence) -> str:
     )
 
 
+def corruptions_if_tested(evidence: Evidence) -> str:
+    """Add what changed test images cost, where that was measured."""
+    try:
+        told = evidence.attached("robustness")
+    except LookupError:
+        return ""
+    score = str(told["settings"]["score"])
+    lost = {kind: one["mean_drop"][score] for kind, one in told["corruptions"].items()}
+    worst = sorted(lost, key=lambda kind: -lost[kind]["estimate"])[:_WORST]
+    return (
+        f"{LABELS[score].removesuffix(' (%)')} lost on changed test images (points, mean of "
+        f"five levels): {interval_cell(told['mean_drop'][score])} over {len(lost)} changes; "
+        "most by "
+        + ", ".join(f"{kind.replace('_', ' ')} {interval_cell(lost[kind])}" for kind in worst)
+        + "."
+    )
+
+
+def elsewhere_if_tested(evidence: Evidence) -> str:
+    """Add the scores on images from elsewhere, where there were any."""
+    try:
+        told = evidence.attached("robustness")
+    except LookupError:
+        return ""
+    if not told.get("external"):
+        return ""
+    pooled = told["external"]["pooled"]
+    scores = ", ".join(
+        f"{LABELS[name]} {interval_cell(pooled[name], name)}"
+        for name in ("accuracy", "balanced_accuracy", "auroc")
+        if name in pooled
+    )
+    return f"Images from elsewhere, all models of the run averaged: {scores}."
+
+
 def explainability(evidence: Evidence) -> str:
     """Say what was made to explain decisions, where it was."""
     found = evidence.attached("explanations")
@@ -101,8 +136,8 @@ def internal(evidence: Evidence) -> str:
 
 
 def external(evidence: Evidence) -> str:
-    """Say that nothing else was tested."""
-    return (
+    """Say what else was tested, or that nothing was."""
+    return elsewhere_if_tested(evidence) or (
         f"None in this run: all {len(set(evidence.predictions.paths))} test images are of the "
         "table it was developed on (glcm-mae robustness --external tests another)."
     )
@@ -214,6 +249,8 @@ ANSWERS: Mapping[str, Callable[[Evidence], str]] = {
     "uncertainty": uncertainty,
     "heterogeneity": heterogeneity,
     "controls_if_made": controls_if_made,
+    "corruptions_if_tested": corruptions_if_tested,
+    "elsewhere_if_tested": elsewhere_if_tested,
     "explainability": explainability,
     "internal": internal,
     "external": external,
