@@ -174,7 +174,8 @@ def _write(config: AuditConfig, facts: dict[str, Any], subject: _Set) -> None:
     rows = ([pair[name] for name in _PAIR_COLUMNS] for pair in facts["duplicates"]["pairs"])
     named = zip(table.names, groups, strict=True)
     write_atomically(out / "duplicates.csv", _csv(_PAIR_COLUMNS, rows))
-    write_atomically(out / "groups.csv", _csv(("path", "group"), named))
+    what = "cluster" if table.grouping == "image" else "group"
+    write_atomically(out / "groups.csv", _csv(("path", what), named))
     text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(out / "audit.json", text.encode())
     page = render_page(facts, _pictures(config, facts, subject))

@@ -6,7 +6,7 @@ from pathlib import Path
 from glcm_mae.assembly import count_seen
 from glcm_mae.config import CrossValConfig
 from glcm_mae.data import ImageTable, LoadedImages, file_hashes
-from glcm_mae.downstream import TEST_FOLD_NOTE
+from glcm_mae.downstream import TEST_FOLD_NOTE, TRAINED_PROTOCOLS
 from glcm_mae.intake import cache_folder
 from glcm_mae.planning.shared_encoders import any_encoder, holds_encoders
 from glcm_mae.settings import read_yaml
@@ -17,7 +17,6 @@ _ON_TOP = {
     "attentive": "attentive probe",
     "knn": "kNN",
 }
-_TRAINED = ("finetune", "attentive")
 
 
 def headline(config: CrossValConfig, table: ImageTable, folds: int, passes: int) -> str:
@@ -46,7 +45,7 @@ def system_name(config: CrossValConfig) -> str:
     """Return what the system is called in the table."""
     on_top = _ON_TOP[config.protocol]
     marks = ""
-    if config.protocol in _TRAINED and config.finetuning.selection == "test-fold":
+    if config.protocol in TRAINED_PROTOCOLS and config.finetuning.selection == "test-fold":
         marks = " (epoch picked on the TEST fold)"
     if config.start == "scratch":
         how = "from scratch" if config.protocol == "finetune" else f"untrained, {on_top}"
@@ -75,7 +74,7 @@ def _phases(config: CrossValConfig) -> Sequence[Mapping[str, float]]:
 
 def selection_note(config: CrossValConfig) -> str:
     """Say in one sentence what picked the weights that were tested."""
-    if config.protocol not in _TRAINED:
+    if config.protocol not in TRAINED_PROTOCOLS:
         return "an inner validation part picked the settings of the probe"
     return {
         "inner": "an inner validation part picked the epoch",
@@ -89,7 +88,7 @@ def pretraining_note(config: CrossValConfig, images: LoadedImages) -> str:
     if config.transductive:
         return "TRANSDUCTIVE: one pre-training on all images, those of the test folds too"
     if config.start == "pretraining":
-        return "pre-training is fold-aware: it never saw the test fold's images"
+        return _foldwise_note(config, images)
     if config.start == "scratch" or config.weights is None:
         return "no pre-training"
     if holds_encoders(config.weights):
@@ -97,10 +96,23 @@ def pretraining_note(config: CrossValConfig, images: LoadedImages) -> str:
             "pre-training is fold-aware: encoders of another cross-validation, each of which "
             "never saw the test fold's images"
         )
-    hashes = file_hashes(images.table, cache_folder(config.data.cache))
-    seen = count_seen(config.weights, hashes)
+    return _seen_note("the given encoder", config.weights, config, images)
+
+
+def _foldwise_note(config: CrossValConfig, images: LoadedImages) -> str:
+    """Say what pre-training in every fold saw, and what the weights did that it began with."""
+    aware = "pre-training is fold-aware: it never saw the test fold's images"
+    weights = config.pretraining.weights
+    if weights is None:
+        return aware
+    note = _seen_note("what pre-training began with", weights, config, images)
+    return note if note.startswith("NOT") else f"{aware}; {note}"
+
+
+def _seen_note(what: str, weights: Path, config: CrossValConfig, images: LoadedImages) -> str:
+    seen = count_seen(weights, file_hashes(images.table, cache_folder(config.data.cache)))
     if seen is None:
-        return "NOT fold-aware: whether the given encoder saw the test images is not known"
+        return f"NOT fold-aware: whether {what} saw the test images is not known"
     if seen:
-        return f"NOT fold-aware: the given encoder was trained on {seen} of these very images"
-    return "the given encoder was trained on none of these images (compared by content)"
+        return f"NOT fold-aware: {what} was trained on {seen} of these very images"
+    return f"{what} was trained on none of these images (compared by content)"

@@ -1,6 +1,7 @@
 """The command line: parse, validate, hand over. Heavy imports happen inside the verbs."""
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -166,8 +167,19 @@ def _split_verb(arguments: list[str]) -> tuple[str, list[str]]:
         verb = " ".join(arguments[:words])
         if verb in VERBS:
             return verb, arguments[words:]
-    raise InputError(
-        f"no such command: {arguments[0]}; there are {', '.join(VERBS)} (glcm-mae --help)"
+    raise InputError(f"no such command: {_advice(arguments)} (glcm-mae --help shows all)")
+
+
+def _advice(arguments: list[str]) -> str:
+    """Say which command was meant, or which there are."""
+    first = arguments[0]
+    second = [name.partition(" ")[2] for name in VERBS if name.startswith(f"{first} ")]
+    if second:
+        return f"{' '.join(arguments[:2])}; behind {first} comes one of {', '.join(second)}"
+    typed = [" ".join(arguments[:words]) for words in (2, 1)]
+    near = [name for word in typed for name in difflib.get_close_matches(word, VERBS, n=1)]
+    return f"{first}; " + (
+        f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}"
     )
 
 

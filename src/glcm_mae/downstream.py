@@ -35,6 +35,9 @@ VALIDATION_FILE = "validation.csv"
 SCORES_FILE = "scores.json"
 BASELINES_FOLDER = "baselines"
 
+TRAINED_PROTOCOLS = ("finetune", "attentive")
+"""Protocols with epochs to pick from; the others fit a probe to frozen features."""
+
 TEST_FOLD_NOTE = "epoch picked on the test part: optimistic, the published protocol"
 """Stands wherever scores of ``finetuning.selection: test-fold`` are shown."""
 

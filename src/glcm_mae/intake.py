@@ -8,6 +8,7 @@ from pathlib import Path
 from glcm_mae.config import DEFAULT_CACHE, DataConfig, ImagesConfig, ModelConfig
 from glcm_mae.data import ImageTable, LoadedImages, ReadingPolicy, load_images, read_table
 from glcm_mae.data.folds.assignments import read_assignment, read_groups
+from glcm_mae.data.tables.masks import find_masks
 from glcm_mae.progress import Meter, say
 
 READING = "reading images"
@@ -41,7 +42,7 @@ def _list_images(
     source: ImagesConfig, *, labelled: bool, axis: int = 2, patients: bool = False
 ) -> ImageTable:
     data = source if isinstance(source, DataConfig) else None
-    return read_table(
+    table = read_table(
         source.table,
         labelled=labelled,
         frames=source.frames,
@@ -52,6 +53,19 @@ def _list_images(
         hide_names=source.names == "hashed",
         key=source.key,
     )
+    return _without_masks(table) if data and source.table.is_dir() else table
+
+
+def _without_masks(table: ImageTable) -> ImageTable:
+    """Leave out the masks that lie beside their images, and say so; a manifest is believed."""
+    masks = set(find_masks(table))
+    if not masks:
+        return table
+    say(
+        f"{len(masks)} masks are left out: what is called NAME_mask beside NAME is no image (a "
+        "manifest would be followed to the letter)"
+    )
+    return table.subset([row for row in range(len(table)) if row not in masks])
 
 
 def reading_policy(data: DataConfig, model: ModelConfig) -> ReadingPolicy:

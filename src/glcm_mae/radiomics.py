@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -99,12 +100,13 @@ def radiomics_probabilities(
     *,
     classes: int,
     seed: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
     """Learn from a fold's training and validation parts, and predict.
 
     Nothing is chosen by the test part: the penalty of the logistic regression is the one
     with the least log loss over inner folds that keep groups together, the boosting has
-    fixed settings.
+    fixed settings. Where a class has too few groups to be learnt in every inner fold, there
+    is nothing to choose by: the penalty is scikit-learn's own.
 
     Args:
         learner: ``logistic`` (ridge penalty, standardised features) or ``boosting``
@@ -118,22 +120,25 @@ def radiomics_probabilities(
 
     Returns:
         Probabilities of the validation part, each by a model that did not learn from the
-        image's group, and of the test part; one column a class.
+        image's group (None where a class has too few groups for inner folds), and of the
+        test part; one column a class.
     """
     known = np.concatenate([fold.train, fold.validation])
     cut = _inner_folds(labels[known], groups[known], seed)
-    model = _model(learner, cut, seed)
+    model = _model(learner, cut, labels[known], seed)
     with warnings.catch_warnings():
         # Not converged within the steps: still a baseline. A class may lack in an inner fold.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)
         model.fit(features[known], labels[known])
-        chosen = model.best_estimator_ if learner == "logistic" else model
+        chosen = model.best_estimator_ if isinstance(model, GridSearchCV) else model
+        test = np.zeros((len(fold.test), classes))
+        test[:, chosen.classes_] = chosen.predict_proba(features[fold.test])
+        if not cut:
+            return None, test
         inside = cross_val_predict(
             chosen, features[known], labels[known], cv=cut, method="predict_proba"
         )
-    test = np.zeros((len(fold.test), classes))
-    test[:, chosen.classes_] = chosen.predict_proba(features[fold.test])
     inner = np.zeros((len(known), classes))
     inner[:, chosen.classes_] = inside
     return inner[len(fold.train) :], test
@@ -142,20 +147,36 @@ def radiomics_probabilities(
 def _inner_folds(
     labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int
 ) -> Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Divide the known images; as often as the rarest class has groups, at most five times."""
+    """Divide the known images; as often as the rarest class has groups, at most five times.
+
+    Returns:
+        Rows to learn from and rows left out of each fold; nothing where a fold would not
+        learn every class.
+    """
     rarest = min(len(np.unique(groups[labels == name])) for name in np.unique(labels))
     count = max(2, min(INNER_FOLDS, rarest))
     cutter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a class with fewer images than folds
-        return list(cutter.split(labels, labels, groups))
+        folds = list(cutter.split(labels, labels, groups))
+    names = np.unique(labels)
+    return folds if all(len(np.unique(labels[own])) == len(names) for own, _ in folds) else []
 
 
-def _model(learner: Learner, cut: Sequence[Any], seed: int) -> Any:
+def _model(learner: Learner, cut: Sequence[Any], labels: NDArray[np.int64], seed: int) -> Any:
     if learner == "boosting":
         return HistGradientBoostingClassifier(
             max_iter=100, l2_regularization=1.0, early_stopping=False, random_state=seed
         )
     line = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    if not cut:
+        return line
+    # A fold may leave no image of a class out: the loss must know of the class all the same.
+    loss = make_scorer(
+        log_loss,
+        greater_is_better=False,
+        response_method="predict_proba",
+        labels=np.unique(labels),
+    )
     choices = {"logisticregression__C": list(PENALTIES)}
-    return GridSearchCV(line, choices, scoring="neg_log_loss", cv=cut, error_score=-np.inf)
+    return GridSearchCV(line, choices, scoring=loss, cv=cut, error_score="raise")

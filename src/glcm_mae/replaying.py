@@ -98,6 +98,10 @@ def _newest_step(run: Path) -> tuple[Path, TensorFile]:
 
 def _settings(config: ReplayConfig) -> PretrainConfig:
     path = config.run / "config.yaml"
+    if not path.is_file():
+        raise InputError(
+            f"{config.run}: is no run folder, {path.name} is missing; give that of a pretrain"
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:

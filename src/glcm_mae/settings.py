@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Refuse bad arguments on one line."""
         known = [name for name in self._option_string_actions if name.startswith("--")]
-        wrong = [word for word in message.split() if word.startswith("--")]
+        wrong = [word.rstrip(":") for word in message.split() if word.startswith("--")]
         near = difflib.get_close_matches(wrong[0], known, n=1, cutoff=0.5) if wrong else []
         guess = f"; did you mean {near[0]}?" if near and near[0] != wrong[0] else ""
         raise InputError(f"{message}{guess} (see {self.prog} --help)")
@@ -107,20 +107,26 @@ def with_values(words: Sequence[str], model: type[Settings]) -> list[str]:
         >>> from glcm_mae.config import ReportConfig
         >>> with_values(["--with_images", "runs/busi"], ReportConfig)
         ['--with_images', 'true', 'runs/busi']
+        >>> with_values([], ReportConfig)
+        []
     """
     switches = {f"--{name}" for name, field, _ in fields(model) if field.annotation is bool}
     found: list[str] = []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         found.append(word)
-        if word in switches and following.lower() not in ("true", "false"):
+        if word in switches and following.lower() not in _TRUTHS:
             found.append("true")
     return found
+
+
+_TRUTHS = ("true", "false", "yes", "no", "on", "off", "1", "0")
+"""What may stand behind a switch as its value."""
 
 
 def _metavar(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
         return "|".join(str(choice) for choice in get_args(field.annotation))
-    names = {int: "N", float: "X", bool: "true|false", str: "NAME", Path: "PATH"}
+    names = {int: "N", float: "X", bool: "[true|false]", str: "NAME", Path: "PATH"}
     if field.annotation in names:
         return names[field.annotation]
     if get_origin(field.annotation) is dict:
@@ -172,7 +178,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: is not YAML ({reason})") from error
+        raise InputError(f"{path}: is not YAML ({reason}); correct that line") from error
     if not isinstance(content, dict):
         raise InputError(
             f"{path}: must hold settings as 'key: value', got {type(content).__name__}"

@@ -89,8 +89,8 @@ def test_tables_name_pairs_and_groups(planted: Path, tmp_path: Path, glcm_mae: C
     groups = rows_of(tmp_path / "audit" / "groups.csv")
     assert len(groups) == 15
     (cluster,) = facts["duplicates"]["clusters"]
-    assert len({row["group"] for row in groups if row["path"] in cluster}) == 1
-    assert len({row["group"] for row in groups}) == facts["groups"]["joined"] == 13
+    assert len({row["cluster"] for row in groups if row["path"] in cluster}) == 1
+    assert len({row["cluster"] for row in groups}) == facts["groups"]["joined"] == 13
 
 
 def test_the_page_has_images_only_if_wanted(

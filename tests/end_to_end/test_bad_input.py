@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 from tiny import FINETUNE, PRETRAIN, TINY, Command
 
+from glcm_mae.verbs import VERBS
+
 
 def refused(glcm_mae: Command, *arguments: str | Path) -> str:
     """Run a command that must be refused; return its one line."""
@@ -40,7 +42,10 @@ def crossval(glcm_mae: Command, table: Path, out: Path, *more: str) -> str:
 
 def test_missing_folder(glcm_mae: Command, tmp_path: Path) -> None:
     text = pretrain(glcm_mae, tmp_path / "nowhere", tmp_path / "run")
-    assert text == f"{tmp_path / 'nowhere'}: no such folder or manifest; check the path"
+    assert text == (
+        f"{tmp_path / 'nowhere'}: no such folder or manifest; check the path (that of a recipe "
+        "is a stand-in for yours)"
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -188,7 +193,24 @@ def test_recipe_that_is_not_yaml(glcm_mae: Command, tmp_path: Path) -> None:
 def test_mistyped_flag_and_command(glcm_mae: Command) -> None:
     text = refused(glcm_mae, "pretrain", "--data.tabel", "x")
     assert "did you mean --data.table?" in text
-    assert "no such command: pretrian" in refused(glcm_mae, "pretrian")
+    text = refused(glcm_mae, "pretrian")
+    assert (
+        text == "no such command: pretrian; did you mean pretrain? (glcm-mae --help shows all)"
+    )
+    assert "behind data comes one of audit, catalog," in refused(glcm_mae, "data")
+    assert "there are demo, pretrain," in refused(glcm_mae, "xyz")
+
+
+@pytest.mark.parametrize("verb", [name for name in VERBS if name != "demo"])
+def test_a_command_alone_says_what_it_needs_or_does_it(glcm_mae: Command, verb: str) -> None:
+    code, out, err = glcm_mae(*verb.split())
+    if code == 0:
+        assert verb in ("data cache", "data catalog")
+        assert out
+        return
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "required" in err
 
 
 @pytest.mark.parametrize(

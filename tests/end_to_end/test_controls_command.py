@@ -129,7 +129,7 @@ def test_on_an_honest_run_the_controls_say_so(
     )
 
     patients = one["patient_probe"]
-    assert patients["images"] == 2 * PATIENTS * IMAGES
+    assert patients["tests"] == 2 * PATIENTS * IMAGES
     assert patients["patients"] == 2 * PATIENTS
     assert patients["chance"] == pytest.approx((IMAGES - 1) / (PATIENTS * IMAGES - 1))
     assert patients["low"] > patients["chance"], "images of one patient are alike"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 from tiny import FINETUNE, PRETRAIN, Command
 
-from glcm_mae.data import make_phantom
+from glcm_mae.data import make_phantom, write_phantoms
 from glcm_mae.evaluation import read_predictions
 from glcm_mae.planning import Job, jobs
 
@@ -121,6 +122,34 @@ def test_a_copy_across_given_folds_is_caught_and_named(
     assert "fold-0: 1 of 20 groups (patients) stands in two parts" in err
     assert "such as ill/5.png (test) and ill/copy.jpg (train)" in err
     assert not (tmp_path / "run").exists()
+
+
+def test_masks_beside_images_are_no_images(tmp_path: Path, glcm_mae: Command) -> None:
+    """BUSI as it is published; what a manifest lists is followed to the letter."""
+    images = write_phantoms(tmp_path / "images", count=12, size=32, seed=0)
+    names = sorted(path.relative_to(images) for path in images.rglob("*.png"))
+    for name in names:
+        marked = images / name
+        shutil.copy(marked, marked.with_name(f"{marked.stem}_mask.png"))
+    shutil.copy(images / names[0], (images / names[0]).with_name("of_nothing_mask.png"))
+    arguments = ("data", "split", images, "--folds.count", "2")
+    code, _, err = glcm_mae(*arguments, "--out", tmp_path / "folder.csv")
+    assert code == 0, err
+    assert "12 masks are left out" in err
+    listed = column(tmp_path / "folder.csv", "path")
+    assert len(listed) == 13
+    assert [name for name in listed if "mask" in name] == [
+        f"{names[0].parts[0]}/of_nothing_mask.png"
+    ]
+    rows = [
+        (path.relative_to(images).as_posix(), path.parent.name)
+        for path in images.rglob("*.png")
+    ]
+    write(images / "manifest.csv", ["path", "label"], rows)
+    arguments = ("data", "split", images / "manifest.csv", "--folds.count", "2")
+    code, _, err = glcm_mae(*arguments, "--out", tmp_path / "manifest.csv")
+    assert code == 0, err
+    assert len(column(tmp_path / "manifest.csv", "path")) == 25
 
 
 def test_given_groups_stay_together_and_are_counted(

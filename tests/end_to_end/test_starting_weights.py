@@ -47,6 +47,10 @@ def test_pretraining_goes_on_from_them(
     code, _, err = glcm_mae(*table, *again, *size, "--out", tmp_path / "again")
     assert code == 0, err
     assert "0 missing" in err
+    seen = (tmp_path / "run/images.csv").read_text().split()[1:]
+    known = (tmp_path / "again/earlier_images.csv").read_text()
+    assert "not known" in known, "what the weights from elsewhere saw"
+    assert all(line.partition(",")[2] in known for line in seen)
     first, second = (
         load_file(tmp_path / run / "autoencoder.safetensors") for run in ("run", "again")
     )

@@ -284,7 +284,10 @@ def test_other_endings_and_missing_arguments(
     assert refused(glcm_mae, phantoms) == "out: is required; pass --out"
     nowhere = tmp_path / "nowhere"
     text = refused(glcm_mae, nowhere, "--out", tmp_path / "f.csv")
-    assert text == f"{nowhere}: no such folder or manifest; check the path"
+    assert text == (
+        f"{nowhere}: no such folder or manifest; check the path (that of a recipe is a "
+        "stand-in for yours)"
+    )
 
 
 def test_real_lesions(glcm_mae: Command, busi: Path, busi_sample: Path, tmp_path: Path) -> None:

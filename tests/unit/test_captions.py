@@ -1,10 +1,13 @@
 """Names, headlines and notes: nothing that flatters a score goes untold."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from glcm_mae import captions
+from glcm_mae.assembly import count_seen, record_earlier
 from glcm_mae.captions import headline, pretraining_note, selection_note, system_name
 from glcm_mae.config import CrossValConfig
 from glcm_mae.data import ImageTable
@@ -92,6 +95,54 @@ def test_a_note_says_what_picked_the_weights() -> None:
     assert "those of the last" in selection_note(config(finetuning={"selection": "last"}))
     assert "test part" in selection_note(config(**TEST_FOLD))
     assert "settings of the probe" in selection_note(config(protocol="knn", **TEST_FOLD))
+
+
+@pytest.mark.parametrize(
+    ("lists", "note"),
+    [
+        ({}, "NOT fold-aware: whether what pre-training began with saw the test images is not"),
+        (
+            {"images.csv": "ac"},
+            "NOT fold-aware: what pre-training began with was trained on 1 of",
+        ),
+        (
+            {"images.csv": "c"},
+            "fold-aware: it never saw the test fold's images; what pre-training",
+        ),
+        ({"images.csv": "c", "earlier_images.csv": "b"}, "NOT fold-aware: what pre-training"),
+        ({"images.csv": "c", "earlier_images.csv": ["not known"]}, "began with saw the test"),
+        (
+            {"images.csv": "a", "earlier_images.csv": ["not known"]},
+            "trained on 1 of these very",
+        ),
+    ],
+)
+def test_weights_that_pre_training_begins_with_are_looked_at_too(
+    lists: dict[str, str], note: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, hashes in lists.items():
+        rows = "".join(f"{digest}\n" for digest in hashes)
+        (tmp_path / name).write_text(f"sha256\n{rows}")
+    (tmp_path / "encoder.safetensors").touch()
+    monkeypatch.setattr(captions, "file_hashes", lambda *_: ["a", "b"])
+    images: Any = SimpleNamespace(table=TABLE)
+    begun = config(pretraining={"weights": tmp_path})
+    assert note in pretraining_note(begun, images)
+
+
+def test_what_a_training_began_with_is_handed_on(tmp_path: Path) -> None:
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    for folder, digest in ((first, "a"), (second, "b"), (third, "c")):
+        folder.mkdir()
+        (folder / "images.csv").write_text(f"path,sha256\nx,{digest}\n")
+    record_earlier(second / "earlier_images.csv", first)
+    record_earlier(third / "earlier_images.csv", second)
+    assert count_seen(third, ["a", "b", "c", "d"]) == 3
+    (first / "images.csv").unlink()
+    (second / "earlier_images.csv").unlink()
+    record_earlier(second / "earlier_images.csv", first)
+    assert count_seen(second, ["a"]) is None, "nothing tells what the first one saw"
+    assert count_seen(second, ["b"]) == 1
 
 
 def test_a_note_says_what_the_encoder_saw() -> None:

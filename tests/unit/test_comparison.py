@@ -432,3 +432,13 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for file in ("comparison.json", "comparison.csv", "comparison.md", "comparison.tex"):
         one, two = (tmp_path / "out" / name / file for name in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_folder_called_baselines_may_hold_runs_of_their_own(tmp_path: Path) -> None:
+    runs = two_runs(tmp_path)
+    other = tmp_path / "baselines" / "resnet"
+    other.parent.mkdir()
+    Path(runs[1]).rename(other)
+    found = comparison([runs[0], str(other)])
+    assert found.runs[1] == "resnet"
+    assert read_run("resnet", other).home == other

@@ -1,5 +1,7 @@
 """Radiomics: the features are those of other programs, and the test part has no say."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,6 +11,8 @@ from glcm_mae.data.folds.splits import Fold
 from glcm_mae.data.phantoms import PHANTOM_CLASSES, make_phantom
 from glcm_mae.radiomics import (
     Learner,
+    _inner_folds,
+    _model,
     radiomics_features,
     radiomics_names,
     radiomics_probabilities,
@@ -70,6 +74,7 @@ def test_textures_are_told_apart(learner: Learner) -> None:
         learner, features, labels, np.arange(len(labels)), fold, classes=3, seed=0
     )
     assert (test.argmax(axis=1) == labels[fold.test]).mean() > 0.7
+    assert inner is not None
     assert (inner.argmax(axis=1) == labels[fold.validation]).mean() > 0.7
     assert test.sum(axis=1) == pytest.approx(1)
     assert inner.sum(axis=1) == pytest.approx(1)
@@ -86,6 +91,7 @@ def test_the_test_part_has_no_say(learner: Learner) -> None:
     features = features.copy()
     features[fold.test[1:]] += 100
     second = radiomics_probabilities(learner, features, labels, groups, fold, classes=2, seed=0)
+    assert first[0] is not None
     assert np.array_equal(first[0], second[0])
     assert np.array_equal(first[1][0], second[1][0])
 
@@ -104,5 +110,45 @@ def test_inner_predictions_never_learnt_the_groups_other_images() -> None:
         "boosting", features, labels, np.arange(200), fold, classes=2, seed=0
     )
     truth = labels[fold.validation]
+    assert apart is not None
+    assert leaking is not None
     assert (apart.argmax(axis=1) == truth).mean() < 0.65
     assert (leaking.argmax(axis=1) == truth).mean() > 0.75
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_class_of_one_patient_is_learnt_without_inner_folds(
+    learner: Learner, classes: int
+) -> None:
+    """It cannot stand on both sides of an inner fold, so that nothing can be chosen by them."""
+    rng = np.random.default_rng(0)
+    labels = np.array([*(np.arange(20) % (classes - 1)), *([classes - 1] * 8)])
+    groups = np.array([*range(20), *([20] * 5), *([21] * 3)])  # two patients of the rare class
+    features = rng.normal(size=(28, 4)) + 3 * labels[:, None]
+    test = np.array([0, 1, 25, 26, 27])
+    known = np.setdiff1d(np.arange(28), test)
+    fold = Fold(known[:-6], known[-6:], test)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        inner, found = radiomics_probabilities(
+            learner, features, labels, groups, fold, classes=classes, seed=0
+        )
+    assert inner is None
+    assert found.sum(axis=1) == pytest.approx(1)
+    if learner == "logistic":  # boosting asks for 20 images in a leaf
+        assert (found.argmax(axis=1) == labels[test]).mean() > 0.7
+
+
+def test_the_penalty_is_chosen_also_where_an_inner_fold_tests_no_image_of_a_class() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1, 2], [30, 30, 6])
+    groups = np.array([*range(60), *([60] * 3), *([61] * 3)])
+    features = 4 * np.eye(3)[labels] + rng.normal(size=(66, 3)) / 10
+    known = np.arange(66)
+    cut = _inner_folds(labels, groups, seed=0)
+    lacking = [(own, rest) for own, rest in cut if len(np.unique(labels[rest])) == 3]
+    cut = [*lacking, (known[groups != 0], np.flatnonzero(groups == 0))]
+    model = _model("logistic", cut, labels, seed=0).fit(features, labels)
+    assert np.isfinite(model.cv_results_["mean_test_score"]).all()
+    assert model.best_params_["logisticregression__C"] > 0.001

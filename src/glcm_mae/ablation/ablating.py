@@ -1,14 +1,14 @@
 """The stage: variants are planned together, done once each, and tabulated."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from glcm_mae.ablation.budget import Clock, epochs_note
-from glcm_mae.ablation.contrasts import find_contrasts
+from glcm_mae.ablation.contrasts import Contrast, find_contrasts
 from glcm_mae.ablation.design import plan_design
 from glcm_mae.ablation.figure import draw_ablation
 from glcm_mae.ablation.outcomes import (
@@ -237,12 +237,14 @@ def _conclude(bench: _Bench, outcomes: Mapping[str, Outcome]) -> Ablation:
         outcomes=outcomes,
         contrasts=contrasts,
         verdicts=said,
-        notes=_notes(bench, outcomes, note_of_tests(contrasts, config.evaluation.confidence)),
+        notes=_notes(bench, outcomes, contrasts),
     )
 
 
-def _notes(bench: _Bench, outcomes: Mapping[str, Outcome], tests: str) -> tuple[str, ...]:
-    """Say what was not finished, and how the numbers came about."""
+def _notes(
+    bench: _Bench, outcomes: Mapping[str, Outcome], contrasts: Sequence[Contrast]
+) -> tuple[str, ...]:
+    """Say what was not finished, what is unfair, and how the numbers came about."""
     done = [outcome for outcome in outcomes.values() if outcome.state == "done"]
     left = [outcome.name for outcome in outcomes.values() if outcome.state == "open"]
     lost = [
@@ -263,14 +265,22 @@ def _notes(bench: _Bench, outcomes: Mapping[str, Outcome], tests: str) -> tuple[
     notes = [
         *lost,
         *(open_ if left else []),
+        *dict.fromkeys(note for contrast in contrasts for note in contrast.notes),
         epochs_note(bench.config, bench.config.budget.epochs),
-        *(done[0].notes[:2] if done else ()),
+        *_common_notes(done),
         "a score stands over all test images with its interval; ± is the SD over models",
         *(error if ratios else []),
-        tests,
+        note_of_tests(contrasts, bench.config.evaluation.confidence),
         bench.shared.saved(),
     ]
     return tuple(note for note in notes if note)
+
+
+def _common_notes(done: Sequence[Outcome]) -> Iterator[str]:
+    """Yield what the cross-validations say of themselves; what some alone say, by name."""
+    for note in dict.fromkeys(note for outcome in done for note in outcome.notes):
+        names = [outcome.name for outcome in done if note in outcome.notes]
+        yield note if len(names) == len(done) else f"{', '.join(names)}: {note}"
 
 
 def _write(folder: Path, found: Ablation) -> None:

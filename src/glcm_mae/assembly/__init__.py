@@ -28,11 +28,18 @@ from glcm_mae.assembly.encoder_files import (
     start_autoencoder,
 )
 from glcm_mae.assembly.models import assembled_encoder, build_autoencoder, build_objective
-from glcm_mae.assembly.seen_images import IMAGES_FILE, count_seen, record_images
+from glcm_mae.assembly.seen_images import (
+    EARLIER_FILE,
+    IMAGES_FILE,
+    count_seen,
+    record_earlier,
+    record_images,
+)
 
 __all__ = [
     "AUTOENCODER_FILE",
     "CLASSIFIER_FILE",
+    "EARLIER_FILE",
     "ENCODER_FILE",
     "IMAGES_FILE",
     "assembled_encoder",
@@ -48,6 +55,7 @@ __all__ = [
     "load_encoder",
     "one_line",
     "policy_of",
+    "record_earlier",
     "record_images",
     "save_autoencoder",
     "settings_of",

@@ -10,6 +10,8 @@ from glcm_mae.data import ImageTable, file_hashes
 from glcm_mae.runs import keep_file
 
 IMAGES_FILE = "images.csv"
+EARLIER_FILE = "earlier_images.csv"
+_UNKNOWN = "not known"
 
 
 def record_images(path: Path, table: ImageTable, cache: Path | None) -> None:
@@ -30,6 +32,38 @@ def record_images(path: Path, table: ImageTable, cache: Path | None) -> None:
     keep_file(path, text.getvalue().encode())
 
 
+def record_earlier(path: Path, weights: Path) -> None:
+    """Write ``sha256`` of every image that weights were trained on before they are trained on.
+
+    Args:
+        path: The file.
+        weights: What a training starts from.
+    """
+    known = sorted(known_images(weights))
+    keep_file(path, "".join(f"{line}\n" for line in ("sha256", *known)).encode())
+
+
+def known_images(weights: Path) -> set[str]:
+    """Return SHA-256 of the images that weights were trained on, as far as it is known.
+
+    Args:
+        weights: Pre-training run folder, an encoder file inside one, or weights of another
+            library.
+
+    Returns:
+        The hashes; where a list of images is missing, also a word that says so.
+    """
+    record = encoder_file(weights).with_name(IMAGES_FILE)
+    if not weights.exists() or not record.is_file():  # timm:NAME is no path
+        return {_UNKNOWN}
+    earlier = record.with_name(EARLIER_FILE)
+    found = set()
+    for file in (record, earlier) if earlier.is_file() else (record,):
+        with file.open(encoding="utf-8", newline="") as lines:
+            found |= {row["sha256"] for row in csv.DictReader(lines)}
+    return found
+
+
 def count_seen(weights: Path, hashes: Sequence[str]) -> int | None:
     """Return how many images, by content, the weights were trained on.
 
@@ -38,11 +72,9 @@ def count_seen(weights: Path, hashes: Sequence[str]) -> int | None:
         hashes: SHA-256 of the images in question.
 
     Returns:
-        The count, or None where the run's list of images is not beside the weights.
+        The count, of those that are known; or None where it would be 0 and a list of images
+        is missing, the run's own or that of weights that it started from.
     """
-    record = encoder_file(weights).with_name(IMAGES_FILE)
-    if not record.is_file():
-        return None
-    with record.open(encoding="utf-8", newline="") as file:
-        known = {row["sha256"] for row in csv.DictReader(file)}
-    return sum(digest in known for digest in hashes)
+    known = known_images(weights)
+    seen = sum(digest in known for digest in hashes)
+    return None if _UNKNOWN in known and not seen else seen

@@ -8,13 +8,12 @@ from typing import Any
 
 import yaml
 
-from glcm_mae.downstream import BASELINES_FOLDER, PREDICTIONS_FILE
+from glcm_mae.downstream import BASELINES_FOLDER, PREDICTIONS_FILE, TRAINED_PROTOCOLS
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Predictions, read_predictions
 from glcm_mae.runs import named_folders
 
 _PARTS_FILES = ("folds.csv", "split.csv")
-_TRAINED = ("finetune", "attentive")
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,13 @@ def read_run(name: str, folder: Path) -> FinishedRun:
     Raises:
         InputError: If the folder holds none; the message says what is missing.
     """
-    baseline = folder.resolve().parent.name == BASELINES_FOLDER
+    inside = folder.resolve().parent.name == BASELINES_FOLDER
+    baseline = inside and not (folder / "config.yaml").is_file()
     home = folder.resolve().parents[1] if baseline else folder
     settings = _read_settings(home)
     predictions = read_predictions(folder / PREDICTIONS_FILE)
     protocol = "none" if baseline else settings.get("protocol", "finetune")
-    trained = protocol in _TRAINED and "finetuning" in settings
+    trained = protocol in TRAINED_PROTOCOLS and "finetuning" in settings
     tuning = settings.get("finetuning") or {}
     return FinishedRun(
         name=name,

@@ -2,13 +2,23 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from glcm_mae.config.base import NonNegative, PositiveInt, Settings
 from glcm_mae.config.stages import CrossValConfig
 
 Grid = dict[str, list[Any]]
 Named = dict[str, Any]
+
+
+def _listed(grid: Any) -> Any:
+    """Take one value for a list of one."""
+    if not isinstance(grid, dict):
+        return grid
+    return {
+        path: [value] if isinstance(value, str | int | float) else value
+        for path, value in grid.items()
+    }
 
 
 def _with_values(grid: Grid) -> Grid:
@@ -30,7 +40,7 @@ def _with_names(variants: tuple[Named, ...]) -> tuple[Named, ...]:
     return variants
 
 
-Vary = Annotated[Grid, AfterValidator(_with_values)]
+Vary = Annotated[Grid, BeforeValidator(_listed), AfterValidator(_with_values)]
 Variants = Annotated[tuple[Named, ...], AfterValidator(_with_names)]
 
 

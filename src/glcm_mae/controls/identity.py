@@ -53,7 +53,7 @@ class Retrieval:
         return {
             **self.interval(self.found, confidence)._asdict(),
             "chance": float(self.chance.mean()),
-            "images": len(self.found),
+            "tests": len(self.found),
             "patients": len(np.unique(self.patients)),
             "torn_patients": torn,
             "nearest_was_learnt_from": self.interval(self.learnt, confidence)._asdict(),

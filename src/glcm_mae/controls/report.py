@@ -80,7 +80,7 @@ def _detail(name: str, line: Mapping[str, Any]) -> str:
         return f"mean of {line['permutations']} shuffles"
     if name == "patient_probe":
         return (
-            f"{line['images']} images of {line['patients']} patients, "
+            f"{line['tests']} tests of images of {line['patients']} patients, "
             f"{line['torn_patients']} torn apart"
         )
     return str(line.get("test") or line.get("method") or "")

@@ -104,7 +104,7 @@ def _notes(config: ControlsConfig, subject: Subject, found: Findings) -> list[st
         "keep one label; the penalty is that of the true labels; chance is missed in "
         f"{rare:g} % of honest runs",
     ]
-    if isinstance(found.patients.get("images"), int):
+    if isinstance(found.patients.get("tests"), int):
         notes.append(
             "patient probe: cosine of standardised features, among images of the same class "
             "of all parts; patients have whatever the table tells, not near-duplicates"

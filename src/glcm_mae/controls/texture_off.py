@@ -1,6 +1,7 @@
 """What the texture loss adds: the same cross-validation without it, image by image."""
 
 from pathlib import Path
+from typing import Any
 
 from glcm_mae.captions import has_texture
 from glcm_mae.comparison.comparable import check_comparable
@@ -72,8 +73,16 @@ def _how_to(subject: Subject) -> str:
     )
 
 
+def _compared(config: CrossValConfig) -> dict[str, Any]:
+    """Return what may differ in nothing but the losses, weights that were given with it."""
+    given = {"pretraining.weights": config.pretraining.weights}
+    if config.weights is not None and not holds_encoders(config.weights):
+        given["weights"] = config.weights
+    return {**fixed_settings(config), **{name: str(path) for name, path in given.items()}}
+
+
 def _notes(subject: Subject, other: CrossValConfig) -> list[str]:
-    mine, others = (fixed_settings(config) for config in (subject.config, other))
+    mine, others = (_compared(config) for config in (subject.config, other))
     differ = sorted(
         name
         for name in mine.keys() | others.keys()

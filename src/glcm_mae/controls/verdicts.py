@@ -84,7 +84,7 @@ def _patient(found: Mapping[str, Any]) -> str:
     if "skipped" in found:
         return f"patient probe skipped: {found['skipped']}"
     reached = (
-        f"of {found['images']} test images the nearest image of the same class is the "
+        f"in {found['tests']} tests of an image its nearest of the same class is the "
         f"patient's own in {interval_cell(found)} %, by chance in {shown(found['chance'])} %"
     )
     told = isfinite(found["low"]) and found["low"] > found["chance"]

@@ -40,7 +40,8 @@ def choose_cases(found: Predictions, *, wrong: int, right: int, uncertain: int) 
         uncertain: Least certain images, right or wrong.
 
     Raises:
-        InputError: If more are asked for than the fold has test images.
+        InputError: If more are asked for than the fold has test images, or wrong ones alone
+            where there are none.
 
     Example:
         >>> shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.45, 0.55]])
@@ -71,4 +72,9 @@ def choose_cases(found: Predictions, *, wrong: int, right: int, uncertain: int) 
         chosen = rows[np.argsort(-rank[rows], kind="stable")][:count]
         free[chosen] = False
         cases += [Case(int(row), kind, place) for place, row in enumerate(chosen, start=1)]
+    if not cases:
+        raise InputError(
+            f"wrong, right, uncertain: fold {int(found.folds[0])} has no image of the kind "
+            "asked for; ask for some of another kind too, such as --uncertain 1"
+        )
     return cases

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glcm_mae.statistics import Interval, bca_interval, leave_out_weights, resample_weights
+from glcm_mae.statistics import Interval, bca_interval, resample_blocks
 
 Features = NDArray[np.floating[Any]]
 Rows = NDArray[np.int64]
@@ -92,10 +92,11 @@ def mean_interval(values: NDArray[np.float64], clusters: Rows, *, seed: int) -> 
     estimate = float(values.mean())
     if len(np.unique(clusters)) < 2 or np.ptp(values) == 0:
         return Interval(estimate, float("nan"), float("nan"))
-    strata = np.zeros_like(clusters)
-    drawn = resample_weights(clusters, strata, resamples=RESAMPLES, seed=seed)
-    left = leave_out_weights(clusters)
-    means, without = (part @ values / part.sum(axis=1) for part in (drawn, left))
+    blocks = resample_blocks(clusters, np.zeros_like(clusters), resamples=RESAMPLES, seed=seed)
+    means = np.concatenate([drawn @ values / drawn.sum(axis=1) for drawn in blocks])
+    _, number = np.unique(clusters, return_inverse=True)
+    left = len(values) - np.bincount(number)
+    without = (values.sum() - np.bincount(number, values)) / left
     return bca_interval(estimate, means, without)
 
 

@@ -192,7 +192,7 @@ def read_order(run: Path, job_id: str) -> tuple[int, Job]:
         orders: Sequence[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path}: cannot be read ({error}); give the run folder of a crossval"
+            f"{path}: cannot be read; give the run folder of a crossval"
         ) from error
     for number, order in enumerate(orders):
         if order["id"] == job_id:

@@ -6,7 +6,6 @@ standard output it answers with an empty line when that job is done; what a job 
 the job's own log. A process whose job failed ends, and the next job gets a fresh one.
 """
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -73,14 +72,15 @@ class Worker:
             ask_to_stop(self._process)
 
     def wait(self) -> None:
-        """Wait until the process is gone."""
-        if self._process is not None:
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(BrokenPipeError):
-                        pipe.close()
-            self._process = None
+        """Have the process end after its job, and wait until it is gone."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()  # it may have noted the signal too late, and wait for more
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def run_jobs(run: Path) -> None:
@@ -96,6 +96,7 @@ def run_jobs(run: Path) -> None:
     """
     end_with_parent()
     answers = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
     for line in sys.stdin:
         number, job = read_order(run, line.strip())
         _speak_to(log_file(run, job))

@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-from glcm_mae.assembly import ENCODER_FILE, IMAGES_FILE, record_images, save_autoencoder
+from glcm_mae.assembly import (
+    EARLIER_FILE,
+    ENCODER_FILE,
+    IMAGES_FILE,
+    record_earlier,
+    record_images,
+    save_autoencoder,
+)
 from glcm_mae.config import PretrainConfig
 from glcm_mae.data import LoadedImages
 from glcm_mae.devices import be_deterministic, choose_device
@@ -60,6 +67,8 @@ def pretrain(
     on_main(
         lambda: record_images(run.folder / IMAGES_FILE, seen, cache_folder(config.data.cache))
     )
+    if (weights := config.pretraining.weights) is not None:
+        on_main(lambda: record_earlier(run.folder / EARLIER_FILE, weights))
     task.picture = run.folder / "reconstructions.png"
     training = Training(task, config, config.pretraining, run, strategy=config.strategy)
     training.train(resume=resume)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from glcm_mae.downstream import TRAINED_PROTOCOLS
 from glcm_mae.report.blocks import Block, Figure, Heading, Section, Text, missing
 from glcm_mae.report.charts import Axis, Chart, Line, Panel
 from glcm_mae.report.facts import Facts, RunFacts
@@ -29,8 +30,7 @@ def section(facts: Facts) -> Section:
         Text(
             "A thin line is one model (one fold), the bold one their mean. Training is in "
             "order where lines fall and flatten; a validation line that turns up again while "
-            "training falls shows a model that learns by heart. The epoch was picked on the "
-            "inner part.",
+            "training falls shows a model that learns by heart. " + _how_picked(facts),
             "soft",
         )
     ]
@@ -44,6 +44,24 @@ def section(facts: Facts) -> Section:
             what = f"{_NAMES[stage]}: no epochs are in these run folders"
             blocks.append(missing(what, "glcm-mae crossval"))
     return Section("learning", "Learning curves", "Did training go as it should?", blocks)
+
+
+_PICKED = {
+    "inner": "The inner part picked the epoch of fine-tuning.",
+    "last": "No epoch was picked: the last one stands.",
+    "test-fold": "The epoch was picked ON THE TEST PART.",
+}
+
+
+def _how_picked(facts: Facts) -> str:
+    """Say what picked the epoch of the runs that have epochs to pick from."""
+    trained = [
+        run for run in facts.runs if run.scores.get("protocol", "finetune") in TRAINED_PROTOCOLS
+    ]
+    told = {run.name: _PICKED.get(str(run.scores.get("selection")), "") for run in trained}
+    if len(set(told.values())) == 1:
+        return next(iter(told.values()))
+    return " ".join(f"{name}: {words}" for name, words in told.items() if words)
 
 
 def _chart(stage: str, panels: Sequence[Panel], facts: Facts) -> Chart:

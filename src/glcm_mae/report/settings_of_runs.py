@@ -8,7 +8,7 @@ from glcm_mae.report.citing import pointer
 from glcm_mae.report.facts import Facts, RunFacts
 from glcm_mae.runs import flatten
 
-_PLACES = ("out", "weights", "data.cache", "data.key", "fanout", "launch", "checkpoints")
+_PLACES = ("out", "data.cache", "data.key", "fanout", "launch", "checkpoints")
 """Settings of where and by what, which decide no result."""
 
 

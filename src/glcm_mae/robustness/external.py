@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glcm_mae.assembly import IMAGES_FILE, policy_of
+from glcm_mae.assembly import EARLIER_FILE, IMAGES_FILE, policy_of
 from glcm_mae.config import DataConfig, RobustnessConfig
 from glcm_mae.data import ImageTable, LoadedImages, file_hashes
 from glcm_mae.data.audit.duplicates import find_duplicates
@@ -125,7 +125,11 @@ def _refuse_seen(
     """Refuse external images whose content is among what the run has seen."""
     known = set(file_hashes(own, cache))
     weights = [fold.config.weights for fold in folds if fold.config.weights is not None]
-    lists = {*run.rglob(IMAGES_FILE), *(path / IMAGES_FILE for path in weights)}
+    lists = {
+        path
+        for name in (IMAGES_FILE, EARLIER_FILE)
+        for path in (*run.rglob(name), *(folder / name for folder in weights))
+    }
     for path in sorted(path for path in lists if path.is_file()):
         with path.open(encoding="utf-8", newline="") as file:
             known |= {row["sha256"] for row in csv.DictReader(file)}

@@ -106,6 +106,9 @@ def compare_softness(config: SoftnessConfig) -> Softness:
 
 def _read(config: SoftnessConfig) -> Tensor:
     """Return the image in gray, in float64: sharp bins ask for it."""
+    if not config.image.is_file():
+        what = "is a folder; give one image" if config.image.is_dir() else "no such file"
+        raise InputError(f"{config.image}: {what}; check the path")
     policy = ReadingPolicy(
         window=config.window, percentiles=config.percentiles, axis=config.axis
     )

@@ -199,3 +199,9 @@ def test_the_clock_says_no_once_the_hours_are_over(monkeypatch: pytest.MonkeyPat
     assert clock.spent
     assert endless()
     assert not Clock(0.0, _start=100.0)()
+
+
+def test_one_value_is_a_list_of_one() -> None:
+    vary: Any = {"model.mask_ratio": 0.5, "losses.glcm.levels": [16, 32]}
+    config = AblateConfig(data={"table": "x"}, out="o", vary=vary)
+    assert config.vary == {"model.mask_ratio": [0.5], "losses.glcm.levels": [16, 32]}

@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy import stats
 
+from glcm_mae.ablation.ablating import _common_notes
 from glcm_mae.ablation.contrasts import Contrast, _paired, find_contrasts
 from glcm_mae.ablation.figure import draw_ablation
 from glcm_mae.ablation.outcomes import Fidelity, Outcome, gather_fidelity, wall_seconds
@@ -246,6 +247,13 @@ def ablation() -> Ablation:
         verdicts=["mask_ratio: one.", "loss_terms: two."],
         notes=["FAILED: lost: no memory"],
     )
+
+
+def test_what_only_some_variants_say_of_themselves_is_said_with_their_names() -> None:
+    both, own = "image-level folds", "LEAK CHECK OFF"
+    done = [outcome("base", notes=(both,)), outcome("half", notes=(own, both))]
+    assert list(_common_notes(done)) == [both, f"half: {own}"]
+    assert list(_common_notes([])) == []
 
 
 def test_tables_hold_every_variant_in_its_words(ablation: Ablation) -> None:

@@ -36,7 +36,7 @@ PATIENTS = {
     "low": 0.3,
     "high": 0.5,
     "chance": 0.02,
-    "images": 50,
+    "tests": 50,
     "patients": 20,
     "torn_patients": 0,
     "nearest_was_learnt_from": {"estimate": 0.0, "low": 0, "high": 0.1},
@@ -112,7 +112,7 @@ def test_table_and_files_hold_the_same_numbers(tmp_path: Path) -> None:
         line["control"]: line for line in csv.DictReader(io.StringIO(format_csv(controls)))
     }
     assert float(lines["patient_probe"]["chance"]) == 0.02
-    assert lines["patient_probe"]["detail"] == "50 images of 20 patients, 0 torn apart"
+    assert lines["patient_probe"]["detail"] == "50 tests of images of 20 patients, 0 torn apart"
     assert float(lines["label_shuffle"]["p"]) == pytest.approx(1 / 6)
     skipped = FOUND.facts()
     lines = {line["control"]: line for line in csv.DictReader(io.StringIO(format_csv(skipped)))}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from glcm_mae.errors import InputError
@@ -67,11 +67,17 @@ def test_no_image_is_chosen_twice_and_kinds_are_what_they_say(
 ) -> None:
     found = said([share for share, _ in rows], [label for _, label in rows])
     wrong, right, uncertain = counts
+    hit = found.probabilities.argmax(axis=1) == found.labels
+    assume(uncertain or (wrong and not hit.all()) or (right and hit.any()))
     cases = choose_cases(found, wrong=wrong, right=right, uncertain=uncertain)
     places = [case.place for case in cases]
     assert len(set(places)) == len(places) <= sum(counts)
-    hit = found.probabilities.argmax(axis=1) == found.labels
     assert all(
         hit[case.place] == (case.kind == "right") for case in cases if case.kind != "uncertain"
     )
     assert sum(case.kind == "uncertain" for case in cases) == uncertain
+
+
+def test_wrong_images_alone_are_not_to_be_had_where_there_are_none() -> None:
+    with pytest.raises(InputError, match=r"fold 3 has no image of the kind asked for; ask for"):
+        choose_cases(said([0.1, 0.2, 0.3], [0, 0, 0], fold=3), wrong=2, right=0, uncertain=0)

@@ -101,6 +101,28 @@ def test_a_process_does_one_job_after_the_other(tmp_path: Path, started: list[Ch
         assert executor.ended() == {names[3]: -9}
 
 
+def test_a_process_that_noted_the_signal_too_late_is_not_waited_for_in_vain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job was just done: it answers, and waits for the next one."""
+    code = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "os.write(1, b'\\n')\n"
+        "for line in sys.stdin: pass\n"
+    )
+
+    def start(*_: Any, **__: Any) -> subprocess.Popen[bytes]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        child = subprocess.Popen([sys.executable, "-c", code], bufsize=0, **pipes)  # type: ignore[call-overload]
+        assert child.stdout.read(1) == b"\n"
+        return child
+
+    monkeypatch.setattr(workers, "start_child", start)
+    with LocalExecutor(tmp_path, 1, 1, []) as executor:
+        executor.start([job(0, tmp_path)])
+
+
 def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-ab")
     assert visible_gpus() == ["4", "GPU-ab"]

@@ -1,6 +1,7 @@
 """Sections: what they show of studies by other commands, and what they say without them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from glcm_mae.report import (
     null_results,
     overview,
     restoration,
+    settings_of_runs,
 )
 from glcm_mae.report.blocks import Bullets, Callout, Cell, Details, Figure, Gallery, Table, Text
 from glcm_mae.report.cautions import cautions
@@ -76,6 +78,32 @@ def test_mean_curves_and_phases_are_those_of_the_metrics(facts: Facts) -> None:
     assert bold.x == [1, 2, 3, 4]
     begins = [line.x[0] for line in loss.drawn if line.role == "quiet"]
     assert begins == [2.5]
+
+
+def test_what_picked_the_epoch_is_that_of_the_runs(facts: Facts) -> None:
+    def said(*selections: str) -> str:
+        runs = [
+            replace(run, scores={**run.scores, "selection": selection})
+            for run, selection in zip(facts.runs, selections, strict=False)
+        ]
+        return str(learning.section(Facts(runs)).blocks[0].words)
+
+    assert said("inner", "inner").endswith(
+        "by heart. The inner part picked the epoch of fine-tuning."
+    )
+    assert said("test-fold").endswith("The epoch was picked ON THE TEST PART.")
+    mixed = said("last", "inner")
+    assert f"{facts.runs[0].name}: No epoch was picked" in mixed
+    assert f"{facts.runs[1].name}: The inner part" in mixed
+
+
+def test_weights_that_differ_are_told(facts: Facts) -> None:
+    runs = [
+        replace(run, settings={**facts.runs[0].settings, "weights": weights, "out": weights})
+        for run, weights in zip(facts.runs, ("timm:one", "timm:two"), strict=True)
+    ]
+    table = of_kind(settings_of_runs.section(Facts(runs)).blocks, Table)[0]
+    assert [row[0] for row in table.rows] == ["weights"]
 
 
 def test_the_roc_is_within_its_band_and_has_the_auroc_of_the_scores(facts: Facts) -> None:

@@ -181,8 +181,8 @@ def _on_copies(counts: Mapping[str, Any], labelled: bool) -> Iterator[str]:
             "the given split: test scores are too good; move or remove one image of each"
         )
     remedy = (
-        "crossval and data split keep each cluster together by themselves, and groups.csv can "
-        "be merged into a manifest"
+        "crossval and data split keep each cluster together by themselves; groups.csv tells "
+        "which"
         if labelled
         else "keep each cluster in one part: groups.csv tells which"
     )

@@ -95,7 +95,15 @@ def _read_column(path: Path, column: str, table: ImageTable) -> tuple[str, ...]:
         raise InputError(f"{path}: cannot be read ({reason}); check {setting}") from error
     columns = list(rows[0]) if rows else []
     if not {"path", column} <= set(columns):
-        raise InputError(f"{path}: needs the columns path and {column}, has {columns}")
+        clusters = (
+            "; clusters of near-duplicates stay together without it: to tell patients, fill "
+            "them in, and call the column group"
+            if column == "group" and "cluster" in columns
+            else ""
+        )
+        raise InputError(
+            f"{path}: needs the columns path and {column}, has {columns}{clusters}"
+        )
     parts = {row["path"]: row[column] or "" for row in rows}
     missing = [name for name in table.names if name not in parts]
     if missing:

@@ -19,6 +19,26 @@ MASK_ENDING = "_mask"
 _ABOVE_ZERO = ReadingPolicy(window="0.5/1")  # 0 is black in values of any type
 
 
+def find_masks(table: ImageTable) -> list[int]:
+    """Return the rows of a table that are masks of others: ``a_mask.png`` beside ``a.png``.
+
+    A number may follow (``a_mask_1.png``). What looks like a mask of nothing is an image.
+
+    Example:
+        >>> names = ("a.png", "a_mask.png", "a_mask_1.png", "b_mask.png")
+        >>> find_masks(ImageTable(Path("x"), names, (), (), names, ()))
+        [1, 2]
+    """
+    stems = {_stem(name) for name in table.paths}
+    ending = re.compile(re.escape(MASK_ENDING) + r"(_\d+)?$")
+    bare = [ending.sub("", _stem(name)) for name in table.paths]
+    return [
+        row
+        for row, (name, image) in enumerate(zip(table.paths, bare, strict=True))
+        if image != _stem(name) and image in stems
+    ]
+
+
 def pair_masks(
     table: ImageTable, masks: str
 ) -> tuple[ImageTable, tuple[tuple[Path, ...], ...]]:

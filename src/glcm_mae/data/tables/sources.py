@@ -27,7 +27,10 @@ def list_images(path: Path, *, labelled: bool, grouped: bool = False) -> Listing
     if path.is_dir():
         return list_folder(path, labelled=labelled)
     if not path.exists():
-        raise InputError(f"{path}: no such folder or manifest; check the path")
+        raise InputError(
+            f"{path}: no such folder or manifest; check the path (that of a recipe is a "
+            "stand-in for yours)"
+        )
     suffix = path.suffix.lower()
     if suffix in MANIFEST_SUFFIXES and path.is_file():
         return list_manifest(path, labelled=labelled, grouped=grouped)

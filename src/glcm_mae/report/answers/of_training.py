@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from glcm_mae.downstream import TRAINED_PROTOCOLS
 from glcm_mae.report.answers.of_study import model_name
 from glcm_mae.report.evidence import Evidence
 
-TRAINED = ("finetune", "attentive")
 """Protocols whose classifier is trained step by step; the others are fitted at once."""
 _TERMS = ("mse", "glcm", "ssim")
 
@@ -96,7 +96,7 @@ def training(evidence: Evidence) -> str:
             f"Pre-training: {_schedule(evidence, 'pretraining')}; {_losses(evidence)}."
         )
     protocol = evidence.setting("protocol")
-    if protocol in TRAINED:
+    if protocol in TRAINED_PROTOCOLS:
         parts.append(
             f"Classifier: {_schedule(evidence, 'finetuning')}, label smoothing "
             f"{evidence.setting('finetuning.label_smoothing'):g}, layer decay "
@@ -138,7 +138,7 @@ def _losses(evidence: Evidence) -> str:
 def training_data_changes(evidence: Evidence) -> str:
     """Describe augmentation."""
     stages = {"pretraining": evidence.setting("start") == "pretraining"}
-    stages["finetuning"] = evidence.setting("protocol") in TRAINED
+    stages["finetuning"] = evidence.setting("protocol") in TRAINED_PROTOCOLS
     told = []
     for stage, used in stages.items():
         if used:
@@ -154,7 +154,7 @@ def selection(evidence: Evidence) -> str:
     """Say how the final model was picked."""
     protocol = evidence.setting("protocol")
     tried = "The run holds one set of other settings; what was tried before it is not recorded."
-    if protocol not in TRAINED:
+    if protocol not in TRAINED_PROTOCOLS:
         by = evidence.setting("probing.select_by")
         best = f"The settings of the probe with the best {by} on the inner validation part"
         return f"{best}. {tried}"
@@ -170,7 +170,7 @@ def selection(evidence: Evidence) -> str:
 
 def ensemble(evidence: Evidence) -> str:
     """Say whether several models answer together."""
-    flips = evidence.setting("protocol") in TRAINED and evidence.setting(
+    flips = evidence.setting("protocol") in TRAINED_PROTOCOLS and evidence.setting(
         "finetuning.test_flips"
     )
     views = " Probabilities are the mean over the image and its mirror image." if flips else ""
@@ -183,7 +183,7 @@ def ensemble(evidence: Evidence) -> str:
 
 def imbalance(evidence: Evidence) -> str:
     """Say what was done about unequal classes."""
-    stage = "finetuning" if evidence.setting("protocol") in TRAINED else "probing"
+    stage = "finetuning" if evidence.setting("protocol") in TRAINED_PROTOCOLS else "probing"
     balance = evidence.setting(f"{stage}.balance")
     how = {
         "none": "Nothing was done about unequal classes",
@@ -199,7 +199,7 @@ def computation(evidence: Evidence) -> str:
     """Say how predictions are computed."""
     files = (
         "classifier.safetensors in the folder of each fold"
-        if evidence.setting("protocol") in TRAINED
+        if evidence.setting("protocol") in TRAINED_PROTOCOLS
         else "a probe fitted anew from the features of each fold"
     )
     precision = evidence.setting("precision")

@@ -114,3 +114,9 @@ def test_groups_that_do_not_serve_are_told(tmp_path: Path, text: str, told: str)
         read_groups(written(tmp_path, text), TABLE)
     with pytest.raises(InputError, match=r"cannot be read .*; check data.groups"):
         read_groups(tmp_path / "none.csv", TABLE)
+
+
+def test_clusters_of_copies_are_not_taken_for_patients(tmp_path: Path) -> None:
+    text = "path,cluster\n" + "".join(f"{name},0\n" for name in TABLE.names)
+    with pytest.raises(InputError, match=r"near-duplicates stay together without it: to tell"):
+        read_groups(written(tmp_path, text), TABLE)

@@ -301,8 +301,9 @@ def test_shards_without_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_missing_path(tmp_path: Path) -> None:
     path = tmp_path / "gone"
-    assert (
-        refusal(path, labelled=False) == f"{path}: no such folder or manifest; check the path"
+    assert refusal(path, labelled=False) == (
+        f"{path}: no such folder or manifest; check the path (that of a recipe is a "
+        "stand-in for yours)"
     )
 
 
