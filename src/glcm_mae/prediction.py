@@ -1,7 +1,7 @@
 """What finished classifiers say of images: of their own test images, or of others."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from glcm_mae.assembly import CLASSIFIER_FILE, load_classifier, policy_of
 from glcm_mae.config import FinetuneConfig
 from glcm_mae.data import ImageTable, LoadedImages
+from glcm_mae.data.batching.batches import plain_batches
 from glcm_mae.devices import autocast
 from glcm_mae.downstream import PREDICTIONS_FILE, VALIDATION_FILE
 from glcm_mae.errors import InputError
-from glcm_mae.evaluation import Predictions, read_predictions
+from glcm_mae.evaluation import Predictions, concatenate, read_predictions
 from glcm_mae.intake import cache_folder, list_images, read_listed
 
 CONFIG_FILE = "config.yaml"
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -178,3 +180,23 @@ def predict(
             logits = torch.stack([fold.model(view.to(device)).float() for view in views])
         parts.append(logits.double().softmax(dim=2).mean(dim=0).cpu().numpy())
     return np.concatenate(parts)
+
+
+def predict_rows(fold: FinishedFold, images: LoadedImages) -> NDArray[np.float64]:
+    """Return the probabilities that a classifier gives to all images of a table."""
+    rows = np.arange(len(images.table))
+    batches = plain_batches(images.pixels, rows, batch_size=BATCH, device=torch.device("cpu"))
+    return predict(fold, (batch.images for batch in batches))
+
+
+def inner_of(folds: Sequence[FinishedFold]) -> Predictions | None:
+    """Return the inner predictions of all folds as those of one model, the averaged one.
+
+    Returns:
+        None where a fold kept none.
+    """
+    parts = [fold.inner for fold in folds if fold.inner is not None]
+    if len(parts) < len(folds):
+        return None
+    together = concatenate(parts)
+    return replace(together, folds=np.zeros_like(together.folds))

@@ -67,20 +67,21 @@ def add_flags(
     Args:
         parser: Gets the flags.
         model: Settings of the stage.
-        positional: Settings that may also be given without their flags.
+        positional: Settings that may also be given without their flags, in their order.
     """
+    known = {name: (field, description) for name, field, description in fields(model)}
+    for name in positional:
+        field, description = known[name]
+        several = get_origin(field.annotation) is tuple
+        parser.add_argument(
+            name,
+            nargs="*" if several else "?",
+            default=argparse.SUPPRESS,
+            metavar=name.rpartition(".")[2].upper(),
+            help=description,
+        )
     groups: dict[str, Any] = {}
-    for name, field, description in fields(model):
-        if name in positional:
-            word = name.rpartition(".")[2].upper()
-            several = get_origin(field.annotation) is tuple
-            parser.add_argument(
-                name,
-                nargs="*" if several else "?",
-                default=argparse.SUPPRESS,
-                metavar=word,
-                help=description,
-            )
+    for name, (field, description) in known.items():
         section = name.rpartition(".")[0]
         group = groups.get(section)
         if group is None:

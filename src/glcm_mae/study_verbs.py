@@ -41,6 +41,17 @@ def explain(config: Any, _: bool) -> Sequence[str]:
     return (f"folder: {config.out} (explanations.json, .csv, cases/, feature_map.png)",)
 
 
+def predict(config: Any, _: bool) -> Sequence[str]:
+    """Run ``glcm-mae predict``."""
+    from glcm_mae.inference import predict_images
+    from glcm_mae.plain_table import print_rows
+
+    found = predict_images(config)
+    title = f"{config.run.name}: what its classifiers say of {config.table.name}"
+    print_rows(found.headings, found.rows, title=title, notes=found.notes)
+    return (f"table: {config.out} (a line an image; {config.out.stem}.json says what made it)",)
+
+
 def reconstruct(config: Any, _: bool) -> Sequence[str]:
     """Run ``glcm-mae reconstruct``."""
     from glcm_mae.analysis import reconstruct as run

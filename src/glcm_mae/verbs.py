@@ -18,7 +18,15 @@ from glcm_mae.data_verbs import (
     shard,
     split,
 )
-from glcm_mae.study_verbs import ablate, controls, explain, reconstruct, report, softness
+from glcm_mae.study_verbs import (
+    ablate,
+    controls,
+    explain,
+    predict,
+    reconstruct,
+    report,
+    softness,
+)
 
 
 @dataclass(frozen=True)
@@ -222,6 +230,12 @@ VERBS = {
         ablate,
         resumable=True,
         recipes=True,
+    ),
+    "predict": Verb(
+        "Have a finished classifier judge new images, which need no labels.",
+        "PredictConfig",
+        predict,
+        positional=("run", "table"),
     ),
     "robustness": Verb(
         "Score a finished classifier on corrupted test images, and on an external set.",

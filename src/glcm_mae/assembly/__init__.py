@@ -32,6 +32,7 @@ from glcm_mae.assembly.seen_images import (
     EARLIER_FILE,
     IMAGES_FILE,
     count_seen,
+    known_images,
     record_earlier,
     record_images,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "encoder_file",
     "holds_policy",
     "is_own",
+    "known_images",
     "load_autoencoder",
     "load_classifier",
     "load_encoder",

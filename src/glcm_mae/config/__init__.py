@@ -31,6 +31,7 @@ from glcm_mae.config.engine import (
 from glcm_mae.config.evaluation import EvaluationConfig
 from glcm_mae.config.explaining import ExplainConfig
 from glcm_mae.config.fanout import FanoutConfig, JobConfig, RayConfig, SlurmConfig
+from glcm_mae.config.inference import PredictConfig
 from glcm_mae.config.losses import (
     GLCMConfig,
     LossesConfig,
@@ -105,6 +106,7 @@ __all__ = [
     "OptimizationConfig",
     "PhantomsConfig",
     "PhaseConfig",
+    "PredictConfig",
     "PretrainConfig",
     "PretrainingConfig",
     "ProbeConfig",

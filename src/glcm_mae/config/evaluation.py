@@ -21,10 +21,13 @@ def _rule(value: Any) -> Any:
     return sensitivity
 
 
+OperatingPoint = Annotated[Literal["youden"] | float, BeforeValidator(_rule)]
+
+
 class EvaluationConfig(Settings):
     """Intervals, and the threshold above which an image is called positive."""
 
-    operating_point: Annotated[Literal["youden"] | float, BeforeValidator(_rule)] = "youden"
+    operating_point: OperatingPoint = "youden"
     """How the inner part chooses the threshold: Youden's index, or a sensitivity to reach."""
     confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.95
     """Share of such intervals that hold the true value."""

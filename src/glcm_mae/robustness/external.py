@@ -2,27 +2,23 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from glcm_mae.assembly import EARLIER_FILE, IMAGES_FILE, policy_of
 from glcm_mae.config import DataConfig, RobustnessConfig
 from glcm_mae.data import ImageTable, LoadedImages, file_hashes
 from glcm_mae.data.audit.duplicates import find_duplicates
-from glcm_mae.data.batching.batches import plain_batches
 from glcm_mae.data.folds.parts import number_groups
 from glcm_mae.division import thumbnail_policy
 from glcm_mae.errors import InputError
-from glcm_mae.evaluation import Judging, Predictions, concatenate, judge
+from glcm_mae.evaluation import Judging, Predictions, judge
 from glcm_mae.intake import cache_folder, list_images, read_listed
-from glcm_mae.prediction import FinishedFold, predict
-
-BATCH = 64
+from glcm_mae.prediction import FinishedFold, inner_of, predict_rows
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ def examine_external(
     _refuse_seen(table, own, config.run, folds, cache)
     policy = policy_of(folds[0].facts)
     images = read_listed(table, policy, cache=cache, on_error=data.on_error)
-    shares = np.mean([predict(fold, _batches(images)) for fold in folds], axis=0)
+    shares = np.mean([predict_rows(fold, images) for fold in folds], axis=0)
     count = len(images.table)
     found = Predictions(
         paths=images.table.names,
@@ -81,7 +77,7 @@ def examine_external(
     )
     judged = judge(
         found,
-        _inner_of(folds),
+        inner_of(folds),
         positive=folds[0].facts["positive"],
         settings=Judging(**config.evaluation.judging(config.seed)),
     )
@@ -98,21 +94,6 @@ def _external_data(own: DataConfig, config: RobustnessConfig) -> DataConfig:
         "split": None,
     }
     return own.model_copy(update=changes)
-
-
-def _batches(images: LoadedImages) -> Any:
-    rows, device = np.arange(len(images.table)), torch.device("cpu")
-    for batch in plain_batches(images.pixels, rows, batch_size=BATCH, device=device):
-        yield batch.images
-
-
-def _inner_of(folds: Sequence[FinishedFold]) -> Predictions | None:
-    """Return the inner predictions of all folds as those of one model, the averaged one."""
-    parts = [fold.inner for fold in folds if fold.inner is not None]
-    if len(parts) < len(folds):
-        return None
-    together = concatenate(parts)
-    return replace(together, folds=np.zeros_like(together.folds))
 
 
 def _refuse_seen(
