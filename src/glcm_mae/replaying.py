@@ -100,7 +100,7 @@ def _settings(config: ReplayConfig) -> PretrainConfig:
     path = config.run / "config.yaml"
     if not path.is_file():
         raise InputError(
-            f"{config.run}: is no run folder, {path.name} is missing; give that of a pretrain"
+            f"{path}: is missing, so that this is no run folder; give that of a pretrain"
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -75,6 +75,7 @@ class Recording:
         return self.pixels[rows]
 
 
+@pytest.mark.slow
 def test_planted_anomalies_are_found_by_their_texture(
     planted: Path, tmp_path: Path, glcm_mae: Command
 ) -> None:

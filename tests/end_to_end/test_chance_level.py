@@ -44,6 +44,7 @@ def systems(glcm_mae: Command, table: Path, out: Path, *more: str) -> dict[str, 
     return found
 
 
+@pytest.mark.slow
 def test_with_copies_kept_together_all_systems_are_at_chance(
     by_chance: Path, tmp_path: Path, glcm_mae: Command
 ) -> None:

@@ -80,6 +80,7 @@ def test_the_official_split_is_one_fold_and_says_what_it_tears_apart(
     assert len(scores["systems"][scores["system"]]["folds"]) == 1
 
 
+@pytest.mark.slow
 def test_shared_pretraining_and_several_seeds_are_told_in_every_table(
     images: Path, tmp_path: Path, glcm_mae: Command
 ) -> None:
@@ -179,6 +180,7 @@ def test_given_groups_stay_together_and_are_counted(
     assert "does not list 1 of the images, such as ill/0.png" in err
 
 
+@pytest.mark.slow
 def test_a_failed_fold_loses_no_other_and_resuming_runs_only_what_is_missing(
     images: Path, tmp_path: Path, glcm_mae: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

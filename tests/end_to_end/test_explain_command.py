@@ -51,6 +51,7 @@ def part(run: Path, fold: int, name: str) -> set[str]:
     return {row["path"] for row in rows if row["split"] == name}
 
 
+@pytest.mark.slow
 def test_every_fold_has_its_cases(finished: Path, tmp_path: Path, glcm_mae: Command) -> None:
     out = tmp_path / "out"
     code, told, err = glcm_mae("explain", finished, *QUICK, "--out", out)

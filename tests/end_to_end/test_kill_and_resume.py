@@ -87,6 +87,7 @@ def test_pretraining(
     assert not list(killed.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_finetuning_stopped_within_an_epoch(
     phantoms: Path, tmp_path: Path, glcm_mae: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def test_copies_stay_together_in_every_fold_unless_told_not_to(
     assert torn(folds_of(tmp_path / "off.csv")) > 0
 
 
+@pytest.mark.slow
 def test_crossval_takes_folds_from_a_file_and_records_the_check(
     doubled: Path, tmp_path: Path, glcm_mae: Command
 ) -> None:
@@ -110,6 +111,7 @@ def test_leak_check_off_stands_in_the_table_of_scores(
     assert scores["leak_check"] == {"check": "off"}
 
 
+@pytest.mark.slow
 def test_smaller_shares_of_labels_lie_within_larger_ones(
     doubled: Path, tmp_path: Path, glcm_mae: Command
 ) -> None:

@@ -62,6 +62,7 @@ def test_an_image_is_counted_hard_and_soft(
         assert min(picture.size) > 500
 
 
+@pytest.mark.slow
 def test_the_papers_setting_and_ours(image: Path, tmp_path: Path, glcm_mae: Command) -> None:
     shares = {}
     for levels, bandwidth in ((256, "0.0333"), (32, "0.5")):

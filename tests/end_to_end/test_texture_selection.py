@@ -84,6 +84,7 @@ def test_the_epoch_of_the_least_logged_error_is_exported(
     assert b"fidelity/psnr" in events
 
 
+@pytest.mark.slow
 def test_a_stopped_run_ends_with_the_same_epoch(
     phantoms: Path, tmp_path: Path, glcm_mae: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -297,8 +297,8 @@ def fork(nursery: "Nursery", size: int, out: Path) -> None:
         assert process.returncode == 0, errors
 
 
-TWO = pytest.param(2, id="2 ranks", marks=pytest.mark.slow)
-THREE = pytest.param(3, id="3 ranks")
+TWO = pytest.param(2, id="2 ranks")
+THREE = pytest.param(3, id="3 ranks", marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module", params=[TWO, THREE])

@@ -240,7 +240,7 @@ def test_images_that_are_more_or_fewer(diverged: Path, images: Path, tmp_path: P
 
 
 def test_runs_that_hold_no_such_step(images: Path, tmp_path: Path) -> None:
-    assert "config.yaml: cannot be read" in refused(tmp_path / "none")
+    assert "config.yaml: is missing, so that" in refused(tmp_path / "none")
     config = settings(images, tmp_path / "run")
     Run.open(config, folder=tmp_path / "run")
     assert "holds no step that was not finite" in refused(tmp_path / "run")

@@ -18,6 +18,7 @@ from glcm_mae.planning.jobs import (
     beside,
     finished,
     keep_failure,
+    log_file,
     perform,
     read_failure,
     write_orders,
@@ -171,9 +172,11 @@ class _Driver:
 
     def drive(self) -> None:
         """Do all that can be done."""
+        kept = log_file(self.run, self.schedule.plan[0]) is not None
+        words = "kept beside its folder, as .log.txt" if kept else "not kept: names are hashed"
         say(
             f"{self.schedule.count(State.WAITING)} jobs, {self.executor.slots} at a time "
-            f"({self.fanout.executor}); what each says is kept beside its folder, as .log.txt"
+            f"({self.fanout.executor}); what each says is {words}"
         )
         with (
             self.executor,

@@ -93,7 +93,7 @@ def corruptions_if_tested(evidence: Evidence) -> str:
     )
 
 
-def elsewhere_if_tested(evidence: Evidence) -> str:
+def _elsewhere(evidence: Evidence) -> str:
     """Add the scores on images from elsewhere, where there were any."""
     try:
         told = evidence.attached("robustness")
@@ -107,7 +107,7 @@ def elsewhere_if_tested(evidence: Evidence) -> str:
         for name in ("accuracy", "balanced_accuracy", "auroc")
         if name in pooled
     )
-    return f"Images from elsewhere, all models of the run averaged: {scores}."
+    return f"Images of another source, all models of the run averaged: {scores}."
 
 
 def explainability(evidence: Evidence) -> str:
@@ -137,7 +137,7 @@ def internal(evidence: Evidence) -> str:
 
 def external(evidence: Evidence) -> str:
     """Say what else was tested, or that nothing was."""
-    return elsewhere_if_tested(evidence) or (
+    return _elsewhere(evidence) or (
         f"None in this run: all {len(set(evidence.predictions.paths))} test images are of the "
         "table it was developed on (glcm-mae robustness --external tests another)."
     )
@@ -250,7 +250,6 @@ ANSWERS: Mapping[str, Callable[[Evidence], str]] = {
     "heterogeneity": heterogeneity,
     "controls_if_made": controls_if_made,
     "corruptions_if_tested": corruptions_if_tested,
-    "elsewhere_if_tested": elsewhere_if_tested,
     "explainability": explainability,
     "internal": internal,
     "external": external,
