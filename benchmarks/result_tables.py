@@ -21,6 +21,9 @@ import sys
 import time
 from pathlib import Path
 
+from glcm_mae.comparison.report import p_text
+from glcm_mae.scoreboard.cells import GLANCE, HEADINGS
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 MSE = "[{share: 1.0, mse: 1.0}]"
@@ -47,14 +50,6 @@ BASELINES = {
     "gray-level-statistics": "gray-level statistics",
     "radiomics-logistic-regression": "radiomics, logistic regression",
     "radiomics-gradient-boosting": "radiomics, gradient boosting",
-}
-SCORES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Bal. acc.",
-    "sensitivity": "Sens.",
-    "specificity": "Spec.",
-    "auroc": "AUROC",
-    "f1": "F1",
 }
 
 
@@ -185,7 +180,7 @@ def as_markdown(facts: dict) -> str:
     cost = {TITLES[name]: item["processor_seconds"] for name, item in facts["cost"].items()}
     headings = [
         "System (%)",
-        *SCORES.values(),
+        *(HEADINGS[score] for score in GLANCE),
         "AUROC, all images [95 %]",
         "GLCM-MAE minus it",
         "p",
@@ -194,7 +189,7 @@ def as_markdown(facts: dict) -> str:
     ]
     lines = [headings, ["---"] + ["---:"] * (len(headings) - 1)]
     for label, system in facts["systems"].items():
-        cells = [_mean_sd(system["summary"][score]) for score in SCORES]
+        cells = [_mean_sd(system["summary"][score]) for score in GLANCE]
         area = system["pooled"]["auroc"]
         limits = (
             f"{_percent(area['estimate'])} [{_percent(area['low'])}, {_percent(area['high'])}]"
@@ -213,14 +208,8 @@ def _difference(item: dict | None) -> list[str]:
     )
     return [
         f"{100 * gain['estimate']:+z.1f} ({limits})",
-        *(_chance(item[key]) for key in ("p_value", "p_holm")),
+        *("–" if item[key] is None else p_text(item[key]) for key in ("p_value", "p_holm")),
     ]
-
-
-def _chance(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _mean_sd(value: dict) -> str:

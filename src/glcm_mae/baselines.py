@@ -1,7 +1,7 @@
 """What any model must beat: the majority class, gray levels without places, radiomics."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -82,15 +82,25 @@ def baseline_predictions(
     }
 
 
-def as_drawn(one: Predictions, draws: int) -> Predictions:
-    """Return predictions as if each fold had several models, of other seeds, all the same.
-
-    So they can be compared with those of networks that chance makes different.
+def as_runs(baselines: Mapping[str, Baseline], *, models: int) -> dict[str, Predictions]:
+    """Return what baselines say of the test images as predictions of a run each.
 
     Args:
-        one: Predictions of one model a fold.
-        draws: Models that each fold shall have.
+        baselines: By name.
+        models: Models that the network had in each fold: a baseline says the same so often, so
+            that it can be compared with networks that chance makes different.
+
+    Returns:
+        By name, as a folder is called.
     """
+    return {
+        "-".join(name.replace(",", "").split()): _as_drawn(baseline.test, models)
+        for name, baseline in baselines.items()
+    }
+
+
+def _as_drawn(one: Predictions, draws: int) -> Predictions:
+    """Return predictions as if each fold had several models, of other seeds, all the same."""
     folds, passes = int(one.folds.max()) + 1, int(one.repeat.max()) + 1
     return concatenate(
         [

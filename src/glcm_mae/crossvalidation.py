@@ -5,19 +5,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from glcm_mae.baselines import Baseline, as_drawn, baseline_predictions
+from glcm_mae.baselines import Baseline, as_runs, baseline_predictions
 from glcm_mae.captions import headline, pretraining_note, selection_note, system_name
 from glcm_mae.config import CrossValConfig
 from glcm_mae.data import Fold, LoadedImages
 from glcm_mae.data.folds.fold_files import format_folds, repeat_numbers
 from glcm_mae.data.folds.parts import number_groups
-from glcm_mae.division import (
-    Leaks,
-    count_torn_by,
-    draw_folds,
-    find_leaks,
-    grouping_note,
-)
+from glcm_mae.division import Leaks, count_torn_by, draw_folds, find_leaks, grouping_note
 from glcm_mae.downstream import (
     BASELINES_FOLDER,
     PREDICTIONS_FILE,
@@ -272,10 +266,8 @@ class _Study:
         write_predictions(folder / PREDICTIONS_FILE, result.predictions)
         if result.inner is not None:
             write_predictions(folder / VALIDATION_FILE, result.inner)
-        for name, baseline in result.baselines.items():
-            place = folder / BASELINES_FOLDER / "-".join(name.replace(",", "").split())
-            every = as_drawn(baseline.test, self.config.seeds)
-            write_predictions(place / PREDICTIONS_FILE, every)
+        for name, said in as_runs(result.baselines, models=self.config.seeds).items():
+            write_predictions(folder / BASELINES_FOLDER / name / PREDICTIONS_FILE, said)
         text = markdown_tables(result.systems, result.positive)
         notes = "\n".join(f"- {note}" for note in (result.title, *result.notes))
         write_atomically(folder / "scores.md", f"{text}\n{notes}\n".encode())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glcm_mae.assembly import IMAGES_FILE, known_images, policy_of
+from glcm_mae.assembly import IMAGES_FILE, policy_of
 from glcm_mae.config import DataConfig, PredictConfig
 from glcm_mae.data import ImageTable, LoadedImages, file_hashes
 from glcm_mae.devices import choose_device
@@ -19,7 +19,13 @@ from glcm_mae.errors import InputError
 from glcm_mae.evaluation import choose_threshold
 from glcm_mae.files import write_atomically
 from glcm_mae.intake import cache_folder, list_images, read_listed
-from glcm_mae.prediction import FinishedFold, inner_of, load_folds, predict_rows
+from glcm_mae.prediction import (
+    FinishedFold,
+    images_behind,
+    inner_of,
+    load_folds,
+    predict_rows,
+)
 from glcm_mae.runs import write_json
 from glcm_mae.version import __version__
 
@@ -158,11 +164,9 @@ def _seen(
     folds: Sequence[FinishedFold], table: ImageTable, run: Path, cache: Path | None
 ) -> list[bool] | None:
     """Say which images the run learnt from, by content, where it kept a list."""
-    lists = {path.parent for path in run.rglob(IMAGES_FILE)}
-    given = {fold.config.weights for fold in folds if fold.config.weights is not None}
-    known = {digest for folder in sorted(lists | given) for digest in known_images(folder)}
-    if not lists:
+    if not any(run.rglob(IMAGES_FILE)):
         return None
+    known = images_behind(run, folds)
     return [digest in known for digest in file_hashes(table, cache)]
 
 

@@ -12,7 +12,13 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from glcm_mae.assembly import CLASSIFIER_FILE, load_classifier, policy_of
+from glcm_mae.assembly import (
+    CLASSIFIER_FILE,
+    IMAGES_FILE,
+    known_images,
+    load_classifier,
+    policy_of,
+)
 from glcm_mae.config import FinetuneConfig
 from glcm_mae.data import ImageTable, LoadedImages
 from glcm_mae.data.batching.batches import plain_batches
@@ -81,6 +87,21 @@ def load_folds(
     if len({tuple(fold.facts["classes"]) for fold in folds}) > 1:
         raise InputError(f"{run}: its classifiers have different classes; give one run")
     return folds
+
+
+def images_behind(run: Path, folds: Sequence[FinishedFold]) -> set[str]:
+    """Return SHA-256 of the images that a run pre-trained on, as far as it is known.
+
+    Args:
+        run: Run folder, with the pre-training of each fold or without.
+        folds: Its classifiers; weights that they were given have lists of their own.
+
+    Returns:
+        The hashes; where given weights have no list, also a word that says so.
+    """
+    kept = {path.parent for path in run.rglob(IMAGES_FILE)}
+    given = {fold.config.weights for fold in folds if fold.config.weights is not None}
+    return set().union(*(known_images(folder) for folder in kept | given))
 
 
 def _load(folder: Path, device: torch.device, table: Path | None) -> FinishedFold:

@@ -10,10 +10,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, make_scorer
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
+from sklearn.model_selection import GridSearchCV, PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from glcm_mae.data.folds.dealing import deal_groups
 from glcm_mae.data.folds.splits import Fold
 from glcm_mae.data.store.pixels import Pixels, white_of
 from glcm_mae.data.threads import in_threads
@@ -155,10 +156,7 @@ def _inner_folds(
     """
     rarest = min(len(np.unique(groups[labels == name])) for name in np.unique(labels))
     count = max(2, min(INNER_FOLDS, rarest))
-    cutter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of a class with fewer images than folds
-        folds = list(cutter.split(labels, labels, groups))
+    folds = list(PredefinedSplit(deal_groups(labels, groups, count, seed=seed)).split())
     names = np.unique(labels)
     return folds if all(len(np.unique(labels[own])) == len(names) for own, _ in folds) else []
 

@@ -3,11 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from glcm_mae.report.blocks import Block, Cell, Figure, Section, Table, Text, Words, missing
-from glcm_mae.report.charts import Axis, Chart, Dots, Line, Panel
+from glcm_mae.report.blocks import Block, Cell, Figure, Section, Table, Words, missing
+from glcm_mae.report.charts import Chart
 from glcm_mae.report.citing import DASH, found, limits_of, pointer
 from glcm_mae.report.facts import Attachment, Facts
-from glcm_mae.report.studies import folded_notes, strangers
+from glcm_mae.report.studies import (
+    Found,
+    folded_notes,
+    interval_chart,
+    section_of_studies,
+)
 from glcm_mae.scoreboard import interval_cell
 from glcm_mae.scoreboard.cells import LABELS
 
@@ -17,21 +22,18 @@ _EXTERNAL = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "aur
 def section(facts: Facts) -> Section:
     """Return what every run loses that was tested on changed images."""
     question = "What is left of the scores on changed images, and on images from elsewhere?"
-    told = facts.attached.get("robustness", ())
-    if not told:
-        command = "glcm-mae robustness RUN --out DIR"
-        nothing = missing("No changed images were tested beside these runs", command)
-        return Section("robustness", "Robustness", question, [nothing])
-    blocks: list[Block] = [
-        Text(
+    command = "glcm-mae robustness RUN --out DIR"
+    return section_of_studies(
+        facts,
+        "robustness",
+        Section("robustness", "Robustness", question),
+        absent=missing("No changed images were tested beside these runs", command),
+        intro=(
             "Every test image is changed, and judged by the model of its own fold. What a "
             "change costs shows what decisions rest on: gray levels, or fine texture."
-        )
-    ]
-    for number, attachment in enumerate(told):
-        blocks += strangers(facts, [str(attachment.content.get("run", ""))])
-        blocks += _of_run(attachment, number)
-    return Section("robustness", "Robustness", question, blocks)
+        ),
+        of_run=_of_run,
+    )
 
 
 def _of_run(attachment: Attachment, number: int) -> Iterator[Block]:
@@ -56,41 +58,17 @@ def _of_run(attachment: Attachment, number: int) -> Iterator[Block]:
 def _chart(
     told: Mapping[str, Any], drops: Mapping[str, Mapping[str, Any]], score: str, number: int
 ) -> Chart:
-    names = [kind.replace("_", " ") for kind in drops]
-    places = [float(len(drops) - 1 - place) for place in range(len(drops))]
-    middle = [100 * drop["estimate"] for drop in drops.values()]
-    low, high = (
-        [
-            100 * (drop["estimate"] if drop.get(key) is None else drop[key])
-            for drop in drops.values()
-        ]
-        for key in ("low", "high")
-    )
-    said = [
-        f"{name}: {lost:.1f} [{least:.1f}, {most:.1f}]"
-        for name, lost, least, most in zip(names, middle, low, high, strict=True)
-    ]
-    edge = (-0.6, len(drops) - 0.4)
-    panel = Panel(
-        "",
-        [
-            Line([0.0, 0.0], list(edge), "nothing lost", "quiet"),
-            Dots(middle, places, "mean of five levels", 0, low, high, "x", said, size=6),
-        ],
-        Axis(f"{_label(score)} lost (points)"),
-        Axis("", edge, places, names),
-        height=max(0.6, 0.1 * len(drops) + 0.3),
-    )
-    return Chart(
+    return interval_chart(
+        [Found.of(kind.replace("_", " "), drop) for kind, drop in drops.items()],
+        f"{_label(score)} lost (points)",
         key="robustness" if number == 0 else f"robustness_{number}",
         caption=(
             f"{told.get('run', '')}: what each change of the test images costs, the mean of "
             "five levels, with its interval. Left of the line the score rises."
         ),
-        alt="; ".join(said),
-        panels=[panel],
-        columns=1,
-        wide=True,
+        what="mean of five levels",
+        held_against=(0.0, "nothing lost"),
+        row_height=0.1,
     )
 
 

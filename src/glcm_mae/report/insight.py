@@ -1,6 +1,7 @@
 """Where a classifier looked, from what ``explain`` wrote."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from glcm_mae.report.blocks import (
@@ -18,7 +19,7 @@ from glcm_mae.report.blocks import (
 from glcm_mae.report.charts import Axis, Chart, Dots, Panel
 from glcm_mae.report.citing import DASH, number_of, pointer
 from glcm_mae.report.facts import Attachment, Facts
-from glcm_mae.report.studies import folded_notes, strangers
+from glcm_mae.report.studies import folded_notes, section_of_studies
 
 SHOWN = 12
 """Overlays of a study at most, so that the page can still be sent by mail."""
@@ -34,22 +35,19 @@ def section(facts: Facts, *, with_images: bool) -> Section:
         with_images: Whether overlays, which show patients, may stand there.
     """
     question = "What did the classifier look at?"
-    told = facts.attached.get("explanations", ())
-    if not told:
-        command = "glcm-mae explain RUN --out DIR"
-        blocks: list[Block] = [missing("No explanations are beside these runs", command)]
-        return Section("explanations", "Explanations", question, blocks)
-    blocks = [
-        Text(
+    command = "glcm-mae explain RUN --out DIR"
+    return section_of_studies(
+        facts,
+        "explanations",
+        Section("explanations", "Explanations", question),
+        absent=missing("No explanations are beside these runs", command),
+        intro=(
             "A map shows what moved the number, not that the reason is medically sound. Look "
             "for marks, borders and letters: a classifier that looks there has learnt the "
             "hospital, not the disease."
-        )
-    ]
-    for number, attachment in enumerate(told):
-        blocks += strangers(facts, [str(attachment.content.get("run", ""))])
-        blocks += _of_run(attachment, number, with_images=with_images)
-    return Section("explanations", "Explanations", question, blocks)
+        ),
+        of_run=partial(_of_run, with_images=with_images),
+    )
 
 
 def _of_run(attachment: Attachment, number: int, *, with_images: bool) -> list[Block]:

@@ -12,14 +12,18 @@ from glcm_mae.report.blocks import (
     Figure,
     Section,
     Table,
-    Text,
     Words,
     missing,
 )
-from glcm_mae.report.charts import Axis, Chart, Dots, Drawn, Line, Panel
+from glcm_mae.report.charts import Chart
 from glcm_mae.report.citing import found, limits_of, pointer
 from glcm_mae.report.facts import Attachment, Facts
-from glcm_mae.report.studies import folded_notes, strangers
+from glcm_mae.report.studies import (
+    Found,
+    folded_notes,
+    interval_chart,
+    section_of_studies,
+)
 
 _PLACES: Mapping[str, tuple[str, ...]] = {
     "trained_encoder": ("trained_encoder",),
@@ -38,21 +42,18 @@ _DRAWN = ("trained_encoder", "random_encoder", "label_shuffle")
 def section(facts: Facts) -> Section:
     """Return the negative controls of every run that has them."""
     question = "Would the same scores come out where there is nothing to learn?"
-    told = facts.attached.get("controls", ())
-    if not told:
-        command = "glcm-mae controls RUN --out DIR"
-        blocks: list[Block] = [missing("No negative controls are beside these runs", command)]
-        return Section("controls", "Negative controls", question, blocks)
-    blocks = [
-        Text(
+    command = "glcm-mae controls RUN --out DIR"
+    return section_of_studies(
+        facts,
+        "controls",
+        Section("controls", "Negative controls", question),
+        absent=missing("No negative controls are beside these runs", command),
+        intro=(
             "A control that should fail and does not shows a leak. Shuffled labels must give "
             "chance; a random encoder shows what the images give away by themselves."
-        )
-    ]
-    for number, attachment in enumerate(told):
-        blocks += strangers(facts, [str(attachment.content.get("run", ""))])
-        blocks += _of_run(attachment, number)
-    return Section("controls", "Negative controls", question, blocks)
+        ),
+        of_run=_of_run,
+    )
 
 
 def _of_run(attachment: Attachment, number: int) -> list[Block]:
@@ -70,39 +71,15 @@ def _of_run(attachment: Attachment, number: int) -> list[Block]:
 
 
 def _chart(told: Mapping[str, Any], known: Mapping[str, Any], number: int) -> Chart:
-    places = [float(len(known) - 1 - place) for place in range(len(known))]
-    edge = (-0.6, len(known) - 0.4)
     chances = [value["chance"] for value in known.values() if value.get("chance") is not None]
-    drawn: list[Drawn] = []
-    if chances:
-        drawn.append(Line([100 * chances[0]] * 2, list(edge), "chance", "quiet"))
-    said = []
-    for (name, value), place in zip(known.items(), places, strict=True):
-        middle = 100 * value["estimate"]
-        low, high = (
-            middle if value.get(key) is None else 100 * value[key] for key in ("low", "high")
-        )
-        label = LABELS[name]
-        said.append(f"{label}: {middle:.1f} [{low:.1f}, {high:.1f}]")
-        drawn.append(
-            Dots([middle], [place], "control", 0, [low], [high], "x", [said[-1]], size=6)
-        )
-    names = [LABELS[name] for name in known]
-    score = str(told.get("score", "score")).upper()
-    panel = Panel(
-        "",
-        drawn,
-        Axis(f"{score} (%)"),
-        Axis("", edge, places, names),
-        height=max(0.6, 0.16 * len(known) + 0.3),
-    )
-    return Chart(
+    return interval_chart(
+        [Found.of(LABELS[name], value) for name, value in known.items()],
+        f"{str(told.get('score', 'score')).upper()} (%)",
         key="controls" if number == 0 else f"controls_{number}",
         caption=f"{told.get('run', '')}: controls with their intervals. Dotted: chance.",
-        alt="; ".join(said),
-        panels=[panel],
-        columns=1,
-        wide=True,
+        what="control",
+        held_against=(100 * chances[0], "chance") if chances else None,
+        row_height=0.16,
     )
 
 

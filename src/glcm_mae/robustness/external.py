@@ -1,6 +1,5 @@
 """A finished run's classifiers, averaged, on images from elsewhere."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glcm_mae.assembly import EARLIER_FILE, IMAGES_FILE, policy_of
+from glcm_mae.assembly import policy_of
 from glcm_mae.config import DataConfig, RobustnessConfig
 from glcm_mae.data import ImageTable, LoadedImages, file_hashes
 from glcm_mae.data.audit.duplicates import find_duplicates
@@ -18,7 +17,7 @@ from glcm_mae.division import thumbnail_policy
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Judging, Predictions, judge
 from glcm_mae.intake import cache_folder, list_images, read_listed
-from glcm_mae.prediction import FinishedFold, inner_of, predict_rows
+from glcm_mae.prediction import FinishedFold, images_behind, inner_of, predict_rows
 
 
 @dataclass(frozen=True)
@@ -104,16 +103,7 @@ def _refuse_seen(
     cache: Path | None,
 ) -> None:
     """Refuse external images whose content is among what the run has seen."""
-    known = set(file_hashes(own, cache))
-    weights = [fold.config.weights for fold in folds if fold.config.weights is not None]
-    lists = {
-        path
-        for name in (IMAGES_FILE, EARLIER_FILE)
-        for path in (*run.rglob(name), *(folder / name for folder in weights))
-    }
-    for path in sorted(path for path in lists if path.is_file()):
-        with path.open(encoding="utf-8", newline="") as file:
-            known |= {row["sha256"] for row in csv.DictReader(file)}
+    known = set(file_hashes(own, cache)) | images_behind(run, folds)
     hashes = file_hashes(table, cache)
     seen = [table.name(row) for row, digest in enumerate(hashes) if digest in known]
     if seen:

@@ -7,7 +7,6 @@ from glcm_mae.downstream import TRAINED_PROTOCOLS
 from glcm_mae.report.answers.of_study import model_name
 from glcm_mae.report.evidence import Evidence
 
-"""Protocols whose classifier is trained step by step; the others are fitted at once."""
 _TERMS = ("mse", "glcm", "ssim")
 
 
