@@ -9,7 +9,7 @@ from glcm_mae.data import ImageTable, LoadedImages, file_hashes
 from glcm_mae.downstream import TEST_FOLD_NOTE, TRAINED_PROTOCOLS
 from glcm_mae.intake import cache_folder
 from glcm_mae.planning.shared_encoders import any_encoder, holds_encoders
-from glcm_mae.settings import read_yaml
+from glcm_mae.runs import read_config
 
 _ON_TOP = {
     "finetune": "fine-tuned",
@@ -68,7 +68,7 @@ def _phases(config: CrossValConfig) -> Sequence[Mapping[str, float]]:
     """Return the phases of the losses that the encoders were trained by."""
     if config.start == "pretraining" or config.weights is None:
         return [phase.model_dump() for phase in config.losses.phases]
-    settings = read_yaml(any_encoder(config.weights) / "config.yaml")
+    settings = read_config(any_encoder(config.weights))
     return list(settings["losses"]["phases"])
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -27,8 +26,8 @@ from glcm_mae.downstream import PREDICTIONS_FILE, VALIDATION_FILE
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Predictions, concatenate, read_predictions
 from glcm_mae.intake import cache_folder, list_images, read_listed
+from glcm_mae.runs import CONFIG_FILE, read_config
 
-CONFIG_FILE = "config.yaml"
 BATCH = 64
 
 
@@ -130,13 +129,13 @@ def read_settings(folder: Path, table: Path | None = None) -> FinetuneConfig:
     Raises:
         InputError: If they are missing or damaged.
     """
-    path = folder / CONFIG_FILE
+    content = read_config(folder)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if table is not None:
             content["data"]["table"] = str(table)
         return FinetuneConfig(**content)
-    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError) as error:
+        path = folder / CONFIG_FILE
         raise InputError(f"{path}: cannot be read; give the run folder as it was") from error
 
 

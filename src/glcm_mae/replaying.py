@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from glcm_mae.assembly import IMAGES_FILE
@@ -22,7 +21,7 @@ from glcm_mae.errors import InputError
 from glcm_mae.intake import cache_folder
 from glcm_mae.pretraining import Pretraining
 from glcm_mae.pretraining.parts import read_images
-from glcm_mae.runs import write_atomically
+from glcm_mae.runs import CONFIG_FILE, read_config, write_atomically
 from glcm_mae.tensor_file import TensorFile, read_tensor_file
 from glcm_mae.training import Moment, seed_dropout
 
@@ -97,16 +96,8 @@ def _newest_step(run: Path) -> tuple[Path, TensorFile]:
 
 
 def _settings(config: ReplayConfig) -> PretrainConfig:
-    path = config.run / "config.yaml"
-    if not path.is_file():
-        raise InputError(
-            f"{path}: is missing, so that this is no run folder; give that of a pretrain"
-        )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read; give the run folder as it was") from error
-    if not isinstance(content, dict) or "pretraining" not in content:
+    content = read_config(config.run)
+    if "pretraining" not in content:
         raise InputError(f"{config.run}: is not the run of a pre-training, which replay needs")
     content["pretraining"]["weights"] = None  # those of the step are put in
     if config.table is not None:
@@ -114,6 +105,7 @@ def _settings(config: ReplayConfig) -> PretrainConfig:
     try:
         return PretrainConfig(**content)
     except ValueError as error:
+        path = config.run / CONFIG_FILE
         raise InputError(f"{path}: is damaged; give the run folder as it was") from error
 
 

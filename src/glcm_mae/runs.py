@@ -32,7 +32,10 @@ from glcm_mae.event_file import EventFile
 from glcm_mae.files import TEMPORARY, append_line
 from glcm_mae.files import write_atomically as write_atomically  # its users find it here
 from glcm_mae.progress import say
+from glcm_mae.settings import read_yaml
 from glcm_mae.version import __version__
+
+CONFIG_FILE = "config.yaml"
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -106,7 +109,7 @@ class Run:
         for pattern in ("*", "nonfinite/*"):
             for leftover in self.folder.glob(pattern + TEMPORARY):
                 leftover.unlink()
-        settings, environment = self.folder / "config.yaml", self.folder / "environment.json"
+        settings, environment = self.folder / CONFIG_FILE, self.folder / "environment.json"
         if not settings.is_file():
             write_atomically(settings, dump_config(config).encode())
         if not environment.is_file():
@@ -195,7 +198,7 @@ def check_run_folder(config: BaseModel, folder: Path, *, resume: bool) -> None:
 
 
 def _refuse_run_folder(config: BaseModel, folder: Path, *, resume: bool) -> None:
-    settings = folder / "config.yaml"
+    settings = folder / CONFIG_FILE
     if settings.is_file() and resume:
         _refuse_other_settings(settings, dump_config(config))
     elif folder.exists() and (not folder.is_dir() or _holds_files(folder)):
@@ -211,6 +214,21 @@ def _holds_files(folder: Path) -> bool:
 def dump_config(config: BaseModel) -> str:
     """Return the settings as YAML, every value spelled out."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the settings that a run was begun with, as :func:`dump_config` wrote them.
+
+    Args:
+        folder: Run folder.
+
+    Raises:
+        InputError: If they are missing or damaged.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise InputError(f"{path}: is missing, so that this is no run folder; give one")
+    return read_yaml(path)
 
 
 def _refuse_other_settings(existing: Path, text: str) -> None:

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from skimage.metrics import peak_signal_noise_ratio
 from tiny import FINETUNE, PRETRAIN, Command
 
@@ -149,9 +151,10 @@ def test_every_fold_restores_the_images_that_it_tests(
     assert code == 0, err
     code, text, err = glcm_mae(
         *("reconstruct", tmp_path / "cv", f"whole={two_runs[0]}", "--part", "test"),
-        *("--data.table", table, *QUICK, "--out", out),
+        *(*QUICK, "--out", out),
     )
     assert code == 0, err
+    assert yaml.safe_load((out / "config.yaml").read_text())["data"]["table"] == str(table)
     told = " ".join(text.split())
     assert "cv: every image restored by the fold that tests it" in told
     assert "those of the crossval" in told
@@ -186,6 +189,9 @@ def test_what_cannot_be_compared_is_refused(
     assert code == 0, err
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a.txt").touch()
+    bare = tmp_path / "bare"
+    shutil.copytree(first, bare)
+    (bare / "config.yaml").unlink()
     for arguments, message in (
         ((first, other, *table, *out), "mse and other do not read images alike: "),
         ((first, other, *table, *out), "size [32, 32] and [48, 48]"),
@@ -194,6 +200,7 @@ def test_what_cannot_be_compared_is_refused(
         ((first, first, *table, *out), "runs: names a run twice"),
         ((first, *table, *out, "--part", "test"), "tells no parts; give a column split"),
         ((first, *table, *out, "--data.fit", "crop"), "data.fit crop (the runs: pad): images"),
+        ((bare, first, *out), "bare: does not tell where its images lie; name them with"),
         ((tmp_path, *table, *out), "no autoencoder and no checkpoint"),
         ((first, *table, "--out", tmp_path / "full"), "choose another --out"),
     ):

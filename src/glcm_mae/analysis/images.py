@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from glcm_mae.analysis.systems import System
 from glcm_mae.assembly import count_seen
-from glcm_mae.config import DataConfig, ReconstructConfig
+from glcm_mae.config import FIRST_RUN, ReconstructConfig, RestoredConfig
 from glcm_mae.data import ImageTable, ReadingPolicy, file_hashes
 from glcm_mae.data.folds.assignments import read_groups
 from glcm_mae.data.folds.parts import number_groups, part_names
 from glcm_mae.data.store.pixels import Pixels
 from glcm_mae.errors import InputError
 from glcm_mae.intake import cache_folder, list_images, read_listed, splits_of
+from glcm_mae.runs import read_config
 
 _READING = ("window", "percentiles", "axis", "fit", "depth")
 _GROUPS_FILE = "groups.csv"
@@ -57,7 +58,25 @@ def with_reading(config: ReconstructConfig, system: System) -> ReconstructConfig
         raise InputError(
             f"{'; '.join(asked)}: images are read as the runs were trained; leave it out"
         )
-    data = DataConfig(**{**config.data.model_dump(), **reading})
+    data = RestoredConfig(**{**config.data.model_dump(), **reading})
+    return config.model_copy(update={"data": data})
+
+
+def with_table(config: ReconstructConfig, run: Path) -> ReconstructConfig:
+    """Return the settings with the images of a run, where they name no other table.
+
+    Raises:
+        InputError: If the run does not tell where its images lie.
+    """
+    if config.data.table != FIRST_RUN:
+        return config
+    given = config.data.model_dump(exclude_unset=True)
+    try:
+        data = RestoredConfig(**{**read_config(run)["data"], **given})
+    except (InputError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{run}: does not tell where its images lie; name them with --data.table"
+        ) from error
     return config.model_copy(update={"data": data})
 
 

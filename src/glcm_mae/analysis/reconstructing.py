@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glcm_mae.analysis.curves import draw_bars, draw_histogram, draw_radar, draw_spectrum
 from glcm_mae.analysis.gallery import Exhibit, draw_gallery
-from glcm_mae.analysis.images import Subjects, choose_images, with_reading
+from glcm_mae.analysis.images import Subjects, choose_images, with_reading, with_table
 from glcm_mae.analysis.intervals import Resampling
 from glcm_mae.analysis.measuring import (
     Portrait,
@@ -33,7 +33,7 @@ from glcm_mae.devices import choose_device
 from glcm_mae.fidelity import FIGURE_FEATURES, HIGH_FREQUENCY, count_scales, radial_frequencies
 from glcm_mae.files import write_atomically
 from glcm_mae.progress import Meter
-from glcm_mae.runs import check_run_folder, dump_config, write_json
+from glcm_mae.runs import CONFIG_FILE, check_run_folder, dump_config, write_json
 
 RESULT_FILE = "reconstruction.json"
 
@@ -59,12 +59,12 @@ def reconstruct(config: ReconstructConfig) -> Reconstructions:
     """
     check_run_folder(config, config.out, resume=False)
     systems = read_systems(config.runs)
-    config = with_reading(config, systems[0])
+    config = with_reading(with_table(config, systems[0].folder), systems[0])
     study = _Study(
         config, systems, choose_images(config, systems), choose_device(config.device)
     )
     found = study.measure()
-    write_atomically(config.out / "config.yaml", dump_config(config).encode())
+    write_atomically(config.out / CONFIG_FILE, dump_config(config).encode())
     _write(config.out, found)
     draw_radar(config.out, found)
     draw_bars(config.out, found)

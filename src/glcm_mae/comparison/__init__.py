@@ -11,7 +11,7 @@ from glcm_mae.comparison.report import (
 )
 from glcm_mae.config import CompareConfig
 from glcm_mae.files import write_atomically
-from glcm_mae.runs import check_run_folder, dump_config, write_json
+from glcm_mae.runs import CONFIG_FILE, check_run_folder, dump_config, write_json
 
 __all__ = [
     "HEADINGS",
@@ -43,7 +43,7 @@ def compare(config: CompareConfig) -> Comparison:
     check_run_folder(config, config.out, resume=False)
     found = compare_runs(config)
     out = config.out
-    write_atomically(out / "config.yaml", dump_config(config).encode())
+    write_atomically(out / CONFIG_FILE, dump_config(config).encode())
     write_atomically(out / "comparison.csv", format_csv(found).encode())
     write_atomically(out / "comparison.md", format_markdown(found).encode())
     write_atomically(out / "comparison.tex", format_latex(found).encode())

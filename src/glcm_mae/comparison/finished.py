@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from glcm_mae.downstream import BASELINES_FOLDER, PREDICTIONS_FILE, TRAINED_PROTOCOLS
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Predictions, read_predictions
-from glcm_mae.runs import named_folders
+from glcm_mae.runs import CONFIG_FILE, named_folders, read_config
 
 _PARTS_FILES = ("folds.csv", "split.csv")
 
@@ -70,7 +68,7 @@ def read_run(name: str, folder: Path) -> FinishedRun:
         InputError: If the folder holds none; the message says what is missing.
     """
     inside = folder.resolve().parent.name == BASELINES_FOLDER
-    baseline = inside and not (folder / "config.yaml").is_file()
+    baseline = inside and not (folder / CONFIG_FILE).is_file()
     home = folder.resolve().parents[1] if baseline else folder
     settings = _read_settings(home)
     predictions = read_predictions(folder / PREDICTIONS_FILE)
@@ -90,19 +88,13 @@ def read_run(name: str, folder: Path) -> FinishedRun:
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
-    for file in ("config.yaml", PREDICTIONS_FILE):
+    for file in (CONFIG_FILE, PREDICTIONS_FILE):
         if not (folder / file).is_file():
             raise InputError(
                 f"{folder}: is not a finished run, {file} is missing; compare takes the run "
                 "folders of crossval, finetune and probe (--resume finishes a run)"
             )
-    try:
-        found = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{folder / 'config.yaml'}: cannot be read ({error})") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{folder / 'config.yaml'}: holds no settings")
-    return found
+    return read_config(folder)
 
 
 def _read_parts(folder: Path) -> list[dict[str, str]]:

@@ -42,7 +42,7 @@ from glcm_mae.config.losses import (
 )
 from glcm_mae.config.model import ModelConfig
 from glcm_mae.config.probing import ProbingConfig
-from glcm_mae.config.reconstruction import ReconstructConfig
+from glcm_mae.config.reconstruction import FIRST_RUN, ReconstructConfig, RestoredConfig
 from glcm_mae.config.reporting import ReportConfig
 from glcm_mae.config.robustness import RobustnessConfig
 from glcm_mae.config.softness import SoftnessConfig
@@ -70,6 +70,7 @@ from glcm_mae.config.training import (
 
 __all__ = [
     "DEFAULT_CACHE",
+    "FIRST_RUN",
     "AblateConfig",
     "AnomalyConfig",
     "AuditConfig",
@@ -115,6 +116,7 @@ __all__ = [
     "ReconstructConfig",
     "ReplayConfig",
     "ReportConfig",
+    "RestoredConfig",
     "RobustnessConfig",
     "SSIMConfig",
     "ScaleConfig",

@@ -8,16 +8,26 @@ from pydantic import Field, model_validator
 from glcm_mae.config.base import PositiveInt, Seed, Settings
 from glcm_mae.config.data import DataConfig
 
+FIRST_RUN = Path("first-run")
+"""In place of a table: the one that the first run was begun with."""
+
+
+class RestoredConfig(DataConfig):
+    """Which images are restored."""
+
+    table: Path = FIRST_RUN
+    """Folder, manifest or other table of images; first-run: those of the first run."""
+
 
 class ReconstructConfig(Settings):
     """Settings of ``glcm-mae reconstruct``."""
 
     runs: Annotated[tuple[str, ...], Field(min_length=1)]
     """Runs of pretrain or crossval (its folds on their test images): FOLDER or NAME=FOLDER."""
-    data: DataConfig
-    """The images; how they are read is the runs' affair."""
     out: Path
     """Folder to create for the tables and figures."""
+    data: RestoredConfig = RestoredConfig()
+    """The images; how they are read is the runs' affair."""
     part: Literal["all", "train", "test"] = "all"
     """Images to restore; of a crossval run only those that its folds test."""
     cases: PositiveInt = 2

@@ -17,8 +17,8 @@ from glcm_mae.intake import load_table
 from glcm_mae.planning.fold_jobs import GROUPS_FILE, SEED_STEP, Model, list_models
 from glcm_mae.planning.plan import PLAN_FILE
 from glcm_mae.planning.shared_encoders import STAGE
-from glcm_mae.prediction import CONFIG_FILE, rows_of
-from glcm_mae.settings import read_yaml
+from glcm_mae.prediction import rows_of
+from glcm_mae.runs import CONFIG_FILE, read_config
 
 FOLDS_FILE = "folds.csv"
 _PROBES = ("linear", "knn")
@@ -74,9 +74,7 @@ class Subject:
 
     def _given(self, model: Model) -> Path:
         stage = "probing" if self.config.protocol in _PROBES else "finetuning"
-        weights = Path(
-            str(read_yaml(self.folder / model.folder / stage / CONFIG_FILE)["weights"])
-        )
+        weights = Path(str(read_config(self.folder / model.folder / stage)["weights"]))
         if not weights.exists() and not str(weights).startswith("timm:"):
             raise InputError(
                 f"{weights}: the encoder that {self.folder} was given is no longer there; "
@@ -150,7 +148,7 @@ def read_settings(folder: Path, table: Path | None = None) -> CrossValConfig:
             f"{folder}: is not finished, {missing[0]} is missing; finish it with "
             f"glcm-mae crossval --resume first"
         )
-    content = read_yaml(folder / CONFIG_FILE)
+    content = read_config(folder)
     if table is not None:
         content["data"] = {**content.get("data", {}), "table": str(table)}
     try:

@@ -28,8 +28,8 @@ from glcm_mae.explaining.report import (
     rows_of,
 )
 from glcm_mae.explaining.subject import Subject
-from glcm_mae.prediction import CONFIG_FILE, load_folds, load_images_of
-from glcm_mae.runs import write_atomically, write_json
+from glcm_mae.prediction import load_folds, load_images_of
+from glcm_mae.runs import CONFIG_FILE, write_atomically, write_json
 from glcm_mae.statistics import Interval
 
 RESULT_FILE = "explanations.json"

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Predictions, read_predictions
+from glcm_mae.runs import CONFIG_FILE, read_config
 
 ATTACHMENTS: Mapping[str, str] = {
     "reconstruction": "reconstruct",
@@ -28,7 +27,7 @@ ATTACHMENTS: Mapping[str, str] = {
 }
 """Studies that a report shows beside the runs: ``NAME.json``, and the command that makes it."""
 
-HASHED_FILES = ("config.yaml", "plan.json", "folds.csv", "predictions.csv", "scores.json")
+HASHED_FILES = (CONFIG_FILE, "plan.json", "folds.csv", "predictions.csv", "scores.json")
 """Files whose hashes say that two people speak of the same run."""
 
 _PATH = re.compile(r"(?<![\w./:])/[^\s/:;,]+(?:/[^\s/:;,]+)+")
@@ -169,7 +168,7 @@ def read_run_facts(name: str, folder: Path) -> RunFacts:
     Raises:
         InputError: If the folder holds none, or a file of it is damaged.
     """
-    for file in ("config.yaml", "scores.json", "predictions.csv", "folds.csv"):
+    for file in (CONFIG_FILE, "scores.json", "predictions.csv", "folds.csv"):
         if not (folder / file).is_file():
             raise InputError(
                 f"{folder}: is not a finished cross-validation, {file} is missing; report "
@@ -185,7 +184,7 @@ def read_run_facts(name: str, folder: Path) -> RunFacts:
     return RunFacts(
         name=name,
         folder=folder.resolve(),
-        settings=_read_settings(folder / "config.yaml"),
+        settings=dict(without_places(read_config(folder))),
         environment=read_object(environment) if environment.is_file() else {},
         scores=scores,
         predictions=read_predictions(folder / "predictions.csv"),
@@ -232,16 +231,6 @@ def without_places(content: Any) -> Any:
     if content.startswith(("/", "~", "\\\\")):
         return "/".join(Path(content).parts[1:][-2:])
     return _PATH.sub(lambda path: "/".join(Path(path[0]).parts[-2:]), content)
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: holds no settings")
-    return dict(without_places(found))
 
 
 def _read_parts(path: Path) -> tuple[dict[str, str], ...]:

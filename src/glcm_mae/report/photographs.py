@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from glcm_mae.audit_page import draw_picture
 from glcm_mae.config import DataConfig
 from glcm_mae.data import read_image
@@ -13,6 +11,7 @@ from glcm_mae.division import thumbnail_policy
 from glcm_mae.errors import InputError
 from glcm_mae.intake import list_images
 from glcm_mae.report.facts import RunFacts
+from glcm_mae.runs import CONFIG_FILE, read_config
 
 
 def read_photographs(
@@ -46,10 +45,9 @@ def read_photographs(
 
 def _data_of(run: RunFacts, table: Path | None) -> DataConfig:
     """Read the settings of the images with the paths that the report itself never shows."""
-    path = run.folder / "config.yaml"
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
-        values = dict(content["data"])
+        values = dict(read_config(run.folder)["data"])
         return DataConfig(**(values if table is None else {**values, "table": table}))
     except (KeyError, TypeError, ValueError) as error:
+        path = run.folder / CONFIG_FILE
         raise InputError(f"{path}: does not tell how its images are read ({error})") from error

@@ -379,7 +379,7 @@ def test_markdown_becomes_blocks() -> None:
     [
         ("scores.json", "{", "cannot be read"),
         ("scores.json", "{}", "is not that of a cross-validation"),
-        ("config.yaml", "- a", "holds no settings"),
+        ("config.yaml", "- a", "must hold settings"),
         ("folds.csv", "a,b\n1,2\n", "is no table of folds"),
         ("fold-0/pretraining/metrics.jsonl", "{", "holds a damaged line"),
     ],
