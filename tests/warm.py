@@ -98,7 +98,10 @@ class Nursery:
         assert self._server.stdout is not None
         self._server.stdin.write(json.dumps(order) + "\n")
         self._server.stdin.flush()
-        return json.loads(self._server.stdout.readline())
+        answer = self._server.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the nursery ended with {self._server.wait()}")
+        return json.loads(answer)
 
     def close(self) -> None:
         """End it, and what it started and is still there."""

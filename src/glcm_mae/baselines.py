@@ -34,7 +34,7 @@ class Baseline(NamedTuple):
     Attributes:
         test: Of the test images of every fold.
         inner: Of the validation images, by models that did not learn from them; None where
-            the baseline learnt from them too.
+            the baseline learnt from them too, or a class of a fold is too rare for that.
     """
 
     test: Predictions
@@ -122,7 +122,9 @@ def _over_folds(
         tested.append(_predictions(table, fold.test, test, number, repeat))
         if inner is not None:
             inside.append(_predictions(table, fold.validation, inner, number, repeat))
-    return Baseline(concatenate(tested), concatenate(inside) if inside else None)
+    # A threshold chosen on some folds alone would not be that of the others.
+    whole = len(inside) == len(folds)
+    return Baseline(concatenate(tested), concatenate(inside) if whole else None)
 
 
 def _predictions(

@@ -1,9 +1,9 @@
 """What a table says of a cross-validation: the name of the system, headline and notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
-from glcm_mae.assembly import count_seen
+from glcm_mae.assembly import earlier_images, known_images, which_seen
 from glcm_mae.config import CrossValConfig
 from glcm_mae.data import ImageTable, LoadedImages, file_hashes
 from glcm_mae.downstream import TEST_FOLD_NOTE, TRAINED_PROTOCOLS
@@ -88,31 +88,36 @@ def pretraining_note(config: CrossValConfig, images: LoadedImages) -> str:
     if config.transductive:
         return "TRANSDUCTIVE: one pre-training on all images, those of the test folds too"
     if config.start == "pretraining":
-        return _foldwise_note(config, images)
+        aware = "pre-training is fold-aware: it never saw the test fold's images"
+        began = config.pretraining.weights
+        earlier = known_images(began) if began is not None else set[str]()
+        return _foldwise_note(aware, earlier, config, images)
     if config.start == "scratch" or config.weights is None:
         return "no pre-training"
     if holds_encoders(config.weights):
-        return (
+        aware = (
             "pre-training is fold-aware: encoders of another cross-validation, each of which "
             "never saw the test fold's images"
         )
-    return _seen_note("the given encoder", config.weights, config, images)
+        return _foldwise_note(aware, earlier_images(config.weights), config, images)
+    return _seen_note("the given encoder", known_images(config.weights), config, images)
 
 
-def _foldwise_note(config: CrossValConfig, images: LoadedImages) -> str:
+def _foldwise_note(
+    aware: str, earlier: Set[str], config: CrossValConfig, images: LoadedImages
+) -> str:
     """Say what pre-training in every fold saw, and what the weights did that it began with."""
-    aware = "pre-training is fold-aware: it never saw the test fold's images"
-    weights = config.pretraining.weights
-    if weights is None:
+    if not earlier:
         return aware
-    note = _seen_note("what pre-training began with", weights, config, images)
+    note = _seen_note("what pre-training began with", earlier, config, images)
     return note if note.startswith("NOT") else f"{aware}; {note}"
 
 
-def _seen_note(what: str, weights: Path, config: CrossValConfig, images: LoadedImages) -> str:
-    seen = count_seen(weights, file_hashes(images.table, cache_folder(config.data.cache)))
+def _seen_note(what: str, known: Set[str], config: CrossValConfig, images: LoadedImages) -> str:
+    hashes = file_hashes(images.table, cache_folder(config.data.cache))
+    seen = which_seen(known, hashes)
     if seen is None:
         return f"NOT fold-aware: whether {what} saw the test images is not known"
-    if seen:
-        return f"NOT fold-aware: {what} was trained on {seen} of these very images"
+    if any(seen):
+        return f"NOT fold-aware: {what} was trained on {sum(seen)} of these very images"
     return f"{what} was trained on none of these images (compared by content)"

@@ -5,26 +5,26 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glcm_mae.assembly import IMAGES_FILE, policy_of
-from glcm_mae.config import DataConfig, PredictConfig
-from glcm_mae.data import ImageTable, LoadedImages, file_hashes
+from glcm_mae.assembly import policy_of, which_seen
+from glcm_mae.config import PredictConfig
+from glcm_mae.data import LoadedImages, file_hashes
 from glcm_mae.devices import choose_device
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import choose_threshold
 from glcm_mae.files import write_atomically
-from glcm_mae.intake import cache_folder, list_images, read_listed
+from glcm_mae.intake import cache_folder, load_as
 from glcm_mae.prediction import (
     FinishedFold,
     images_behind,
     inner_of,
     load_folds,
     predict_rows,
+    reading_elsewhere,
 )
 from glcm_mae.runs import write_json
 from glcm_mae.version import __version__
@@ -42,7 +42,7 @@ class Answers:
             NaN where there is one classifier.
         positive: The positive class, or empty.
         threshold: Probability from which an image is called positive; None if there is none.
-        seen: Whether each image is one that the run learnt from; None where nothing tells.
+        seen: Whether each image is one that the run pre-trained on; None where nothing tells.
         notes: How the answers came about, and what they are not.
     """
 
@@ -82,8 +82,8 @@ def predict_images(config: PredictConfig) -> Answers:
     Images are read as the run read its own, and judged by every classifier of the run; the
     probabilities are averaged. The threshold is chosen on the run's own inner validation
     parts. The CSV file has a line an image: ``path,predicted,p_CLASS,...,spread``, with
-    ``POSITIVE_called`` where the run has a positive class, and ``learnt_from`` where it can be
-    told; beside it a JSON file says what made it.
+    ``POSITIVE_called`` where the run has a positive class, and ``pretrained_on`` where it can
+    be told; beside it a JSON file says what made it.
 
     Args:
         config: Settings of the stage.
@@ -100,27 +100,17 @@ def predict_images(config: PredictConfig) -> Answers:
         if path.exists():
             raise InputError(f"{path}: exists; choose another --out, or remove it")
     folds = load_folds(config.run, choose_device(config.device))
-    policy = policy_of(folds[0].facts)
-    data = _data(folds[0].config.data, config)
-    table = list_images(data, labelled=False, axis=policy.axis)
-    cache = cache_folder(data.cache)
-    images = read_listed(table, policy, cache=cache, on_error=config.on_error)
-    answers = _answer(folds, images, _seen(folds, images.table, config.run, cache), config)
+    given = ("table", "frames", "names", "key", "on_error")
+    data = reading_elsewhere(
+        folds[0].config.data, **{name: getattr(config, name) for name in given}
+    )
+    images = load_as(data, policy_of(folds[0].facts), labelled=False)
+    hashes = file_hashes(images.table, cache_folder(data.cache))
+    seen = which_seen(images_behind(config.run, folds), hashes)
+    answers = _answer(folds, images, seen, config)
     write_json(beside, _facts(answers, folds, config))
     write_atomically(config.out, _format(answers).encode())
     return answers
-
-
-def _data(own: DataConfig, config: PredictConfig) -> DataConfig:
-    """Return how new images are read: as the run's own, without their labels and groups."""
-    changes = {
-        **{name: getattr(config, name) for name in ("table", "frames", "names", "key")},
-        "label_map": {},
-        "group_pattern": "",
-        "split": None,
-        "groups": None,
-    }
-    return own.model_copy(update=changes)
 
 
 def _answer(
@@ -160,16 +150,6 @@ def _threshold(folds: Sequence[FinishedFold], config: PredictConfig) -> float | 
     return choose_threshold(truth, scores, config.operating_point)
 
 
-def _seen(
-    folds: Sequence[FinishedFold], table: ImageTable, run: Path, cache: Path | None
-) -> list[bool] | None:
-    """Say which images the run learnt from, by content, where it kept a list."""
-    if not any(run.rglob(IMAGES_FILE)):
-        return None
-    known = images_behind(run, folds)
-    return [digest in known for digest in file_hashes(table, cache)]
-
-
 def _notes(
     folds: Sequence[FinishedFold],
     images: LoadedImages,
@@ -178,19 +158,20 @@ def _notes(
 ) -> list[str]:
     count = len(folds)
     told = (
-        "whether the run learnt from these images is not known"
+        "whether the run has seen these images before is not known"
         if seen is None
-        else f"WARNING: the run learnt from {sum(seen)} of these images, which flatters it"
+        else f"WARNING: the run pre-trained on {sum(seen)} of these images, which flatters it"
         if any(seen)
         else "the run pre-trained on none of these images (compared by content)"
     )
+    mean = ", by single classifiers, while here their mean is asked" if count > 1 else ""
     left = len(images.skipped)
     skipped = f", {left} file{'s' if left > 1 else ''} left out" if left else ""
     point = (
         "no operating point: the run has no positive class, or kept no inner predictions"
         if threshold is None
         else f"operating point: a probability of {threshold:.3f} of "
-        f"{folds[0].facts['positive']}, chosen on the run's inner validation parts"
+        f"{folds[0].facts['positive']}, chosen on the run's inner validation parts{mean}"
     )
     return [
         f"{len(images.table)} images{skipped}, read as the run read its own",
@@ -209,7 +190,7 @@ def _facts(
 ) -> dict[str, Any]:
     return {
         "glcm_mae": __version__,
-        "run": config.run.name,
+        "run": config.run.resolve().name,
         "classifiers": [str(fold.folder.relative_to(config.run)) for fold in folds],
         "classes": list(answers.classes),
         "positive": answers.positive,
@@ -227,7 +208,7 @@ def _format(answers: Answers) -> str:
     called = answers.calls() if answers.threshold is not None else None
     heading = ["path", "predicted", *(f"p_{name}" for name in answers.classes), "spread"]
     heading += [f"{answers.positive}_called"] if called is not None else []
-    heading += ["learnt_from"] if answers.seen is not None else []
+    heading += ["pretrained_on"] if answers.seen is not None else []
     writer.writerow(heading)
     for number, name in enumerate(answers.images):
         shares, spread = answers.probabilities[number], float(answers.spread[number])

@@ -104,10 +104,25 @@ def load_table(
     Raises:
         InputError: If the table or one of its images is bad.
     """
-    table = _list_images(data, labelled=labelled, patients=patients)
-    policy = reading_policy(data, model)
-    cache = cache_folder(data.cache)
-    images = read_listed(table, policy, cache=cache, on_error=data.on_error)
+    return load_as(data, reading_policy(data, model), labelled=labelled, patients=patients)
+
+
+def load_as(
+    data: DataConfig, policy: ReadingPolicy, *, labelled: bool, patients: bool = False
+) -> LoadedImages:
+    """Read and keep all images of some settings as a policy says; say what was skipped.
+
+    Args:
+        data: Which images.
+        policy: How they are read, as a trained model has it.
+        labelled: Whether every image needs a class.
+        patients: Whether DICOM files are asked for their patient also without classes.
+
+    Raises:
+        InputError: If the table or one of its images is bad.
+    """
+    table = _list_images(data, labelled=labelled, axis=policy.axis, patients=patients)
+    images = read_listed(table, policy, cache=cache_folder(data.cache), on_error=data.on_error)
     # Only now: what tells the groups need not tell of images that cannot be read.
     return replace(images, table=_with_groups(images.table, data))
 

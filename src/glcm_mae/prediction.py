@@ -18,14 +18,14 @@ from glcm_mae.assembly import (
     load_classifier,
     policy_of,
 )
-from glcm_mae.config import FinetuneConfig
+from glcm_mae.config import DataConfig, FinetuneConfig
 from glcm_mae.data import ImageTable, LoadedImages
 from glcm_mae.data.batching.batches import plain_batches
 from glcm_mae.devices import autocast
 from glcm_mae.downstream import PREDICTIONS_FILE, VALIDATION_FILE
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Predictions, concatenate, read_predictions
-from glcm_mae.intake import cache_folder, list_images, read_listed
+from glcm_mae.intake import load_as
 from glcm_mae.runs import CONFIG_FILE, read_config
 
 BATCH = 64
@@ -149,9 +149,19 @@ def load_images_of(folds: Sequence[FinishedFold]) -> LoadedImages:
     policy = policy_of(first.facts)
     if any(policy_of(fold.facts) != policy for fold in folds):
         raise InputError(f"{first.folder}: its run reads images in several ways; give one run")
-    data = first.config.data
-    table = list_images(data, labelled=True)
-    return read_listed(table, policy, cache=cache_folder(data.cache), on_error=data.on_error)
+    return load_as(first.config.data, policy, labelled=True)
+
+
+def reading_elsewhere(own: DataConfig, **changes: Any) -> DataConfig:
+    """Return how a run's classifiers read other images: as its own.
+
+    Args:
+        own: The settings of the run's own images.
+        changes: Settings of the others. What told classes, groups and parts of the run's own
+            is left out unless it is among them.
+    """
+    none: dict[str, Any] = {"label_map": {}, "group_pattern": "", "split": None, "groups": None}
+    return own.model_copy(update=none | changes)
 
 
 def rows_of(found: Predictions, table: ImageTable) -> NDArray[np.int64]:

@@ -47,7 +47,7 @@ def predict(config: Any, _: bool) -> Sequence[str]:
     from glcm_mae.plain_table import print_rows
 
     found = predict_images(config)
-    title = f"{config.run.name}: what its classifiers say of {config.table.name}"
+    title = f"{config.run.resolve().name}: what its classifiers say of {config.table.name}"
     print_rows(found.headings, found.rows, title=title, notes=found.notes)
     return (f"table: {config.out} (a line an image; {config.out.stem}.json says what made it)",)
 

@@ -163,7 +163,7 @@ def _robustness(config: Any, _: bool) -> Sequence[str]:
     from glcm_mae.robustness.report import EXTERNAL_HEADINGS
 
     found = examine(config)
-    title = f"{config.run.name}, corrupted: {config.score.replace('_', ' ')}"
+    title = f"{config.run.resolve().name}, corrupted: {config.score.replace('_', ' ')}"
     print_rows(found.headings, found.rows, title=title, notes=found.notes)
     if found.external is not None:
         notes = found.external.notes

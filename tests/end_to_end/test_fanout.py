@@ -186,6 +186,8 @@ def test_a_driver_killed_again_and_again_loses_nothing_and_repeats_nothing(
         wait_for(lambda: happened(out), process)  # noqa: B023  called at once
         process.send_signal(signal.SIGKILL)
         process.wait()
+        if moment != "all done":
+            assert process.returncode == -signal.SIGKILL, f"it was over before {moment}"
         now = marks(out)
         assert before.items() <= now.items(), "a finished job was done again"
         before = now

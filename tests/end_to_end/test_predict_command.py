@@ -19,7 +19,7 @@ PART = ["--data.positive", "fine", "--folds.count", "2", "--evaluation.resamples
 
 @pytest.fixture(scope="module")
 def run(phantoms: Path, made_once: MadeOnce) -> Path:
-    """Two folds, pre-trained, so that it is known what they learnt from."""
+    """Two folds, pre-trained, so that it is known what they have seen."""
 
     def make(folder: Path) -> None:
         words = ["crossval", *PRETRAIN, *FINETUNE, *PART, "--baselines", "off"]
@@ -53,8 +53,8 @@ def test_new_images_are_judged_by_all_classifiers_averaged(
     assert code == 0, err
     rows = {row["path"]: row for row in rows_of(out)}
     assert len(rows) == len(own)
-    assert {row["learnt_from"] for row in rows.values()} == {"yes"}
-    assert f"the run learnt from {len(own)} of these images" in " ".join(told.split())
+    assert {row["pretrained_on"] for row in rows.values()} == {"yes"}
+    assert f"the run pre-trained on {len(own)} of these images" in " ".join(told.split())
 
     # One classifier alone gives what its file of predictions holds, and two their mean.
     halves = []
@@ -69,6 +69,8 @@ def test_new_images_are_judged_by_all_classifiers_averaged(
             shares([found[name] for name in names], own.classes), part.probabilities, atol=1e-6
         )
         assert {row["spread"] for row in found.values()} == {""}
+        assert {found[name]["pretrained_on"] for name in names} == {"no"}  # fold-aware
+        assert sum(row["pretrained_on"] == "yes" for row in found.values()) > 0
         halves.append(shares([found[name] for name in rows], own.classes))
     both = shares(list(rows.values()), own.classes)
     np.testing.assert_allclose(both, np.mean(halves, axis=0), atol=1e-12)
@@ -111,7 +113,7 @@ def test_images_that_the_run_never_saw_are_said_to_be_new(
     assert "pre-trained on none of these images" in " ".join(told.split())
     text = out.read_text() + out.with_suffix(".json").read_text()
     assert len(rows_of(out)) == 6
-    assert {row["learnt_from"] for row in rows_of(out)} == {"no"}
+    assert {row["pretrained_on"] for row in rows_of(out)} == {"no"}
     assert not any(path.stem in text for path in new.rglob("*.png"))
     code, _, err = glcm_mae("predict", run, new, "--out", out)
     assert code == 2

@@ -24,9 +24,22 @@ TWO = ["--corruptions", "[gaussian_noise, jpeg]"]
 
 @pytest.fixture(scope="module")
 def finished(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two fine-tunings as a cross-validation leaves them: what one tests the other learns."""
-    run = tmp_path_factory.mktemp("robust") / "run"
+    """Two fine-tunings as a cross-validation leaves them: what one tests the other learns.
+
+    One of the files was broken, and skipped; so ``groups.csv`` does not tell of it.
+    """
+    folder = tmp_path_factory.mktemp("robust")
+    run, own = folder / "run", shutil.copytree(phantoms, folder / "images")
+    (own / "broken.png").write_bytes(b"no image")
+    lines = (own / "manifest.csv").read_text().splitlines()
+    columns = dict.fromkeys(lines[0].split(","), "")
+    broken = columns | {"path": "broken.png", "label": "coarse"}
+    (own / "manifest.csv").write_text("\n".join([*lines, ",".join(broken.values())]) + "\n")
     table = read_table(phantoms / "manifest.csv", labelled=True)
+    run.mkdir()
+    with (run / "groups.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([("path", "group"), *((name, name) for name in table.names)])
     half = [row % 2 for row in range(len(table))]
     for number in (0, 1):
         folder = run / f"fold-{number}"
@@ -40,7 +53,8 @@ def finished(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             writer.writerows([("path", "split"), *zip(table.names, parts, strict=True)])
         main(
             [
-                *("finetune", "--data.table", str(phantoms / "manifest.csv")),
+                *("finetune", "--data.table", str(own / "manifest.csv")),
+                *("--data.groups", str(run / "groups.csv"), "--data.on_error", "skip"),
                 *("--data.positive", "coarse", *TINY, *FINETUNE, "--start", "scratch"),
                 *("--data.split", str(folder / "split.csv"), "--seed", str(number)),
                 *("--evaluation.resamples", "200", "--out", str(folder / "finetuning")),

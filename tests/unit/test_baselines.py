@@ -1,10 +1,20 @@
 """The majority class, and gray levels without their places."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from glcm_mae.baselines import gray_features, gray_probabilities, majority_probabilities
+from glcm_mae.baselines import (
+    RADIOMICS,
+    baseline_predictions,
+    gray_features,
+    gray_probabilities,
+    majority_probabilities,
+)
+from glcm_mae.data import ImageTable, LoadedImages
 from glcm_mae.data.folds.splits import Fold
+from glcm_mae.evaluation import Judging, judge
 
 
 def fold(train: list[int], validation: list[int], test: list[int]) -> Fold:
@@ -61,6 +71,24 @@ def test_test_images_have_no_say() -> None:
     assert np.array_equal(gray_probabilities(features, other, some, classes=3), before)
     features[21:] += 100.0
     assert np.array_equal(gray_probabilities(features, labels, some, classes=3)[0], before[0])
+
+
+def test_a_class_too_rare_for_inner_folds_leaves_the_baseline_without_a_threshold() -> None:
+    """In one fold it has two patients to learn from, in the other one: too few to leave out."""
+    rng = np.random.default_rng(0)
+    labels = [0] * 24 + [1] * 3
+    names = tuple(f"{row}.png" for row in range(27))
+    table = ImageTable(Path("x"), names, tuple(labels), ("a", "b"), names, ())
+    images = LoadedImages(rng.integers(0, 65536, (27, 1, 32, 32), dtype=np.uint16), table, ())
+    folds = (
+        fold([*range(8), 24], [*range(8, 12), 25], [*range(12, 24), 26]),
+        fold([*range(12, 20), 26], list(range(20, 24)), [*range(12), 24, 25]),
+    )
+    found = baseline_predictions(images, folds, (0, 0), seed=0)
+    for name in RADIOMICS.values():
+        assert found[name].inner is None, name
+        settings = Judging(resamples=200)
+        judge(found[name].test, found[name].inner, positive="b", settings=settings)
 
 
 def test_a_class_that_was_not_learnt_has_no_probability() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from glcm_mae import captions
-from glcm_mae.assembly import count_seen, record_earlier
+from glcm_mae.assembly import known_images, record_earlier, which_seen
 from glcm_mae.captions import headline, pretraining_note, selection_note, system_name
 from glcm_mae.config import CrossValConfig
 from glcm_mae.data import ImageTable
@@ -137,12 +137,40 @@ def test_what_a_training_began_with_is_handed_on(tmp_path: Path) -> None:
         (folder / "images.csv").write_text(f"path,sha256\nx,{digest}\n")
     record_earlier(second / "earlier_images.csv", first)
     record_earlier(third / "earlier_images.csv", second)
-    assert count_seen(third, ["a", "b", "c", "d"]) == 3
+    assert which_seen(known_images(third), list("abcd")) == [True, True, True, False]
     (first / "images.csv").unlink()
     (second / "earlier_images.csv").unlink()
     record_earlier(second / "earlier_images.csv", first)
-    assert count_seen(second, ["a"]) is None, "nothing tells what the first one saw"
-    assert count_seen(second, ["b"]) == 1
+    known = known_images(second)
+    assert which_seen(known, ["a"]) is None, "nothing tells what the first one saw"
+    assert which_seen(known, ["b"]) == [True]
+
+
+def test_a_table_of_images_of_somebody_else_tells_nothing(tmp_path: Path) -> None:
+    (tmp_path / "images.csv").write_text("path,label\nx.png,ill\n")
+    (tmp_path / "mae.pth").touch()
+    assert which_seen(known_images(tmp_path / "mae.pth"), ["a"]) is None
+
+
+@pytest.mark.parametrize(
+    ("hashes", "note"),
+    [
+        (None, "each of which never saw the test fold's images"),
+        ("c", "images; what pre-training began with was trained on none of these"),
+        ("a", "NOT fold-aware: what pre-training began with was trained on 1 of these very"),
+    ],
+)
+def test_encoders_of_another_crossval_are_asked_what_they_began_with(
+    hashes: str | None, note: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(captions, "holds_encoders", lambda _: True)
+    monkeypatch.setattr(captions, "file_hashes", lambda *_: ["a", "b"])
+    if hashes is not None:
+        folder = tmp_path / "fold-0" / "pretraining"
+        folder.mkdir(parents=True)
+        (folder / "earlier_images.csv").write_text(f"sha256\n{hashes}\n")
+    images: Any = SimpleNamespace(table=TABLE)
+    assert note in pretraining_note(config(start="weights", weights=tmp_path), images)
 
 
 def test_a_note_says_what_the_encoder_saw() -> None:

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glcm_mae.analysis.systems import System
-from glcm_mae.assembly import count_seen
+from glcm_mae.assembly import earlier_images, known_images, which_seen
 from glcm_mae.config import FIRST_RUN, ReconstructConfig, RestoredConfig
 from glcm_mae.data import ImageTable, ReadingPolicy, file_hashes
 from glcm_mae.data.folds.assignments import read_groups
 from glcm_mae.data.folds.parts import number_groups, part_names
 from glcm_mae.data.store.pixels import Pixels
 from glcm_mae.errors import InputError
-from glcm_mae.intake import cache_folder, list_images, read_listed, splits_of
+from glcm_mae.intake import cache_folder, load_as, splits_of
 from glcm_mae.runs import read_config
 
 _READING = ("window", "percentiles", "axis", "fit", "depth")
@@ -91,9 +91,7 @@ def choose_images(config: ReconstructConfig, systems: Sequence[System]) -> Subje
         InputError: If an image or a part is bad, or none is left.
     """
     policy = ReadingPolicy.from_facts(systems[0].reading)
-    table = list_images(config.data, labelled=False, axis=policy.axis)
-    cache = cache_folder(config.data.cache)
-    images = read_listed(table, policy, cache=cache, on_error=config.data.on_error)
+    images = load_as(config.data, policy, labelled=False)
     rows = _rows_of_part(config, images.table, systems)
     for system in systems:
         rows = rows[[not system.folds or images.table.name(r) in system.tested for r in rows]]
@@ -159,14 +157,32 @@ def _tell_seen(
         if system.transductive:
             notes.append(f"{system.name}: TRANSDUCTIVE, trained on these very images")
         elif system.folds:
-            notes.append(f"{system.name}: every image restored by the fold that tests it")
+            earlier = _tell_earlier(system.folder, chosen, config)
+            notes.append(
+                f"{system.name}: every image restored by the fold that tests it{earlier}"
+            )
         else:
             notes.append(f"{system.name}: {_tell_seen_by(system.folder, chosen, config)}")
     return notes
 
 
 def _tell_seen_by(folder: Path, chosen: ImageTable, config: ReconstructConfig) -> str:
-    seen = count_seen(folder, file_hashes(chosen, cache_folder(config.data.cache)))
+    hashes = file_hashes(chosen, cache_folder(config.data.cache))
+    seen = which_seen(known_images(folder), hashes)
     if seen is None:
         return "it is not known which of these images it was trained on"
-    return f"trained on {seen} of {len(chosen)} image{'s' if len(chosen) != 1 else ''}"
+    return f"trained on {sum(seen)} of {len(chosen)} image{'s' if len(chosen) != 1 else ''}"
+
+
+def _tell_earlier(folder: Path, chosen: ImageTable, config: ReconstructConfig) -> str:
+    """Say what the weights had seen that the folds' pre-trainings began with, if with any."""
+    known = earlier_images(folder)
+    if not known:
+        return ""
+    seen = which_seen(known, file_hashes(chosen, cache_folder(config.data.cache)))
+    if seen is None:
+        return "; but what the weights saw that pre-training began with is not known"
+    return (
+        f"; {'but ' if any(seen) else ''}the weights that pre-training began with were trained "
+        f"on {sum(seen)} of them"
+    )

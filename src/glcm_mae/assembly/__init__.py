@@ -31,10 +31,11 @@ from glcm_mae.assembly.models import assembled_encoder, build_autoencoder, build
 from glcm_mae.assembly.seen_images import (
     EARLIER_FILE,
     IMAGES_FILE,
-    count_seen,
+    earlier_images,
     known_images,
     record_earlier,
     record_images,
+    which_seen,
 )
 
 __all__ = [
@@ -47,7 +48,7 @@ __all__ = [
     "build_autoencoder",
     "build_classifier",
     "build_objective",
-    "count_seen",
+    "earlier_images",
     "encoder_file",
     "holds_policy",
     "is_own",
@@ -65,4 +66,5 @@ __all__ = [
     "start_baseline",
     "start_classifier",
     "start_probed",
+    "which_seen",
 ]

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from glcm_mae.assembly.encoder_files import encoder_file
@@ -57,24 +57,37 @@ def known_images(weights: Path) -> set[str]:
     if not weights.exists() or not record.is_file():  # timm:NAME is no path
         return {_UNKNOWN}
     earlier = record.with_name(EARLIER_FILE)
-    found = set()
-    for file in (record, earlier) if earlier.is_file() else (record,):
-        with file.open(encoding="utf-8", newline="") as lines:
-            found |= {row["sha256"] for row in csv.DictReader(lines)}
-    return found
+    return _listed(record) | (_listed(earlier) if earlier.is_file() else set())
 
 
-def count_seen(weights: Path, hashes: Sequence[str]) -> int | None:
-    """Return how many images, by content, the weights were trained on.
+def earlier_images(folder: Path) -> set[str]:
+    """Return SHA-256 of the images that the weights which trainings began with were trained on.
 
     Args:
-        weights: Pre-training run folder, or an encoder file inside one.
+        folder: One or more pre-training run folders, at any depth.
+
+    Returns:
+        As :func:`known_images`; nothing if the trainings began with no weights.
+    """
+    return set().union(*(_listed(path) for path in folder.rglob(EARLIER_FILE)))
+
+
+def _listed(path: Path) -> set[str]:
+    """Return the hashes of a list, or the word if it is a file of another kind."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        return {row.get("sha256") or _UNKNOWN for row in csv.DictReader(lines)}
+
+
+def which_seen(known: Set[str], hashes: Sequence[str]) -> list[bool] | None:
+    """Return which images, by content, are among those that weights were trained on.
+
+    Args:
+        known: What :func:`known_images` tells of the weights.
         hashes: SHA-256 of the images in question.
 
     Returns:
-        The count, of those that are known; or None where it would be 0 and a list of images
-        is missing, the run's own or that of weights that it started from.
+        One answer an image; None where none is among them and a list of images is missing,
+        the run's own or that of weights that it started from.
     """
-    known = known_images(weights)
-    seen = sum(digest in known for digest in hashes)
-    return None if _UNKNOWN in known and not seen else seen
+    seen = [digest in known for digest in hashes]
+    return None if not any(seen) and (_UNKNOWN in known or not known) else seen

@@ -79,7 +79,7 @@ def control(config: ControlsConfig) -> Controls:
     )
     found = find(subject, probed, texture, sureness)
     result = Controls(
-        f"Negative controls of {config.run.name}",
+        f"Negative controls of {config.run.resolve().name}",
         found.facts(),
         verdicts(found),
         [*_notes(config, subject, found), *unlike],

@@ -97,7 +97,7 @@ def explain(config: ExplainConfig) -> Explanation:
     sanity = _sanity(explained, seed=config.seed)
     held = _held(explained, seed=config.seed)
     notes = notes_of(subject, explained, features, sanity, held)
-    title = f"{config.run.name}: what its classifiers look at"
+    title = f"{config.run.resolve().name}: what its classifiers look at"
     found = Explanation(title, explained, features, sanity, held, notes)
     _write(config, found)
     return found
@@ -151,7 +151,7 @@ def _held(folds: Sequence[FoldCases], *, seed: int) -> dict[str, Held]:
 def _write(config: ExplainConfig, found: Explanation) -> None:
     cases = [case for fold in found.folds for case in fold.cases]
     content: dict[str, Any] = {
-        "run": config.run.name,
+        "run": config.run.resolve().name,
         "settings": config.model_dump(mode="json"),
         "cases": [facts_of_case(case) for case in cases],
         "map": facts_of_map(found.features),

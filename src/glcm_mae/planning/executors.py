@@ -1,4 +1,4 @@
-"""Where jobs run: processes of this machine, SLURM, or Ray. All start the same process.
+"""Where jobs run: processes of this machine, SLURM, or Ray. All start ``glcm-mae job``.
 
 An executor only places processes. What a job came to is read from its folder, whichever
 executor ran it.
@@ -6,6 +6,7 @@ executor ran it.
 
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -123,7 +124,10 @@ class LocalExecutor:
     def start(self, jobs: list[Job]) -> None:
         """Give each job to a process."""
         for job in jobs:
-            worker = self._busy[job.id] = self._idle.pop(0)
+            taken = Counter(worker.gpu for worker in self._busy.values())
+            worker = min(self._idle, key=lambda one: taken[one.gpu])
+            self._idle.remove(worker)
+            self._busy[job.id] = worker
             worker.begin(job)
 
     def ended(self) -> dict[str, int | None]:

@@ -6,10 +6,13 @@ standard output it answers with an empty line when that job is done; what a job 
 the job's own log. A process whose job failed ends, and the next job gets a fresh one.
 """
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import torch
 
 from glcm_mae.planning.children import ask_to_stop, end_with_parent, start_child
 from glcm_mae.planning.jobs import do_ordered, log_file, read_order
@@ -102,7 +105,14 @@ def run_jobs(run: Path) -> None:
         _speak_to(log_file(run, job))
         sys.stdout.write(f"{do_ordered(run, number, job)}\n")
         sys.stdout.flush()
+        _give_back_memory()
         os.write(answers, b"\n")
+
+
+def _give_back_memory() -> None:
+    """Leave to a neighbour on the same GPU what the job that ended had of its memory."""
+    gc.collect()
+    torch.cuda.empty_cache()  # does nothing where CUDA was not used
 
 
 def _speak_to(log: Path | None) -> None:

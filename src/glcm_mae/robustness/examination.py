@@ -228,7 +228,7 @@ def _write(
 ) -> None:
     external = result.external
     content = {
-        "run": config.run.name,
+        "run": config.run.resolve().name,
         "settings": config.model_dump(mode="json"),
         "images_sha256": subject,
         **facts,
@@ -241,7 +241,7 @@ def _write(
     write_json(config.out / RESULT_FILE, content)
     write_atomically(config.out / TABLE_FILE, format_csv(result.damage).encode())
     write_atomically(config.out / MARKDOWN_FILE, _markdown(result).encode())
-    title = f"{config.run.name}: test images, corrupted"
+    title = f"{config.run.resolve().name}: test images, corrupted"
     figures = [config.out / name for name in FIGURE_FILES]
     draw_curves(figures, result.damage, config.score, title=title)
     if external is not None:

@@ -17,7 +17,13 @@ from glcm_mae.division import thumbnail_policy
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Judging, Predictions, judge
 from glcm_mae.intake import cache_folder, list_images, read_listed
-from glcm_mae.prediction import FinishedFold, images_behind, inner_of, predict_rows
+from glcm_mae.prediction import (
+    FinishedFold,
+    images_behind,
+    inner_of,
+    predict_rows,
+    reading_elsewhere,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,12 @@ def examine_external(
         InputError: If the classes differ, an image cannot be read, or one was among the
             images that the run learnt from.
     """
-    data = _external_data(folds[0].config.data, config)
+    data = reading_elsewhere(
+        folds[0].config.data,
+        table=config.external,
+        label_map=config.external_label_map,
+        group_pattern=config.external_group_pattern,
+    )
     table = list_images(data, labelled=True)
     classes = tuple(folds[0].facts["classes"])
     if table.classes != classes:
@@ -82,17 +93,6 @@ def examine_external(
     )
     alike = _note_alike(images.table, own, folds[0].config.data, config.leak_check)
     return External(found, judged, (*_notes(folds, images), alike))
-
-
-def _external_data(own: DataConfig, config: RobustnessConfig) -> DataConfig:
-    """Return how the external table is read: as the run's own, but for what it is called."""
-    changes = {
-        "table": config.external,
-        "label_map": config.external_label_map,
-        "group_pattern": config.external_group_pattern,
-        "split": None,
-    }
-    return own.model_copy(update=changes)
 
 
 def _refuse_seen(

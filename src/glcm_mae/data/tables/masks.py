@@ -19,6 +19,11 @@ MASK_ENDING = "_mask"
 _ABOVE_ZERO = ReadingPolicy(window="0.5/1")  # 0 is black in values of any type
 
 
+def _at_the_end(ending: str) -> re.Pattern[str]:
+    """Return what finds an ending of a name, and the number that may follow it."""
+    return re.compile(re.escape(ending) + r"(_\d+)?$")
+
+
 def find_masks(table: ImageTable) -> list[int]:
     """Return the rows of a table that are masks of others: ``a_mask.png`` beside ``a.png``.
 
@@ -30,7 +35,7 @@ def find_masks(table: ImageTable) -> list[int]:
         [1, 2]
     """
     stems = {_stem(name) for name in table.paths}
-    ending = re.compile(re.escape(MASK_ENDING) + r"(_\d+)?$")
+    ending = _at_the_end(MASK_ENDING)
     bare = [ending.sub("", _stem(name)) for name in table.paths]
     return [
         row
@@ -70,7 +75,7 @@ def pair_masks(
     """
     if Path(masks).is_dir():
         return _pair_with_folder(table, Path(masks))
-    ending = re.compile(re.escape(masks) + r"(_\d+)?$")
+    ending = _at_the_end(masks)
     beside: dict[str, list[Path]] = defaultdict(list)
     kept = []
     for index, name in enumerate(table.paths):
@@ -96,7 +101,7 @@ def pair_masks(
 def _pair_with_folder(
     table: ImageTable, folder: Path
 ) -> tuple[ImageTable, tuple[tuple[Path, ...], ...]]:
-    ending = re.compile(re.escape(MASK_ENDING) + r"(_\d+)?$")
+    ending = _at_the_end(MASK_ENDING)
     below: dict[str, list[Path]] = defaultdict(list)
     for name in read_table(folder, labelled=False).paths:
         below[_stem(name)].append(folder / name)
