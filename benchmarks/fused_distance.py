@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from glcm_mae.performance import forget_peak_memory
 from glcm_mae.texture import Offset, Scale, glcm_distance
 from glcm_mae.texture.dense import dense_distance
 
@@ -78,7 +79,7 @@ def peak_mib(way: str, name: str) -> float:
 def measure_memory(way: str, name: str) -> None:
     step(way, SCALES[name], patches=1)()  # what is loaded and compiled does not count
     run = step(way, SCALES[name])
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    forget_peak_memory()
     before = status("VmRSS")
     run()
     print((status("VmHWM") - before) / 1024)

@@ -4,6 +4,7 @@ import functools
 import resource
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -94,3 +95,11 @@ def peak_memory(device: torch.device) -> int:
     # Second choice: on Linux it begins with the size of the process that started this one.
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size if sys.platform == "darwin" else size * 1024
+
+
+def forget_peak_memory() -> None:
+    """Have :func:`peak_memory` tell of what is held from now on, where the system lets it."""
+    with suppress(OSError):  # not Linux, or not allowed: the peak stays that of the process
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    if torch.cuda.memory_stats():  # nothing where CUDA was not used
+        torch.cuda.reset_peak_memory_stats()

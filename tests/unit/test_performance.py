@@ -108,6 +108,19 @@ def test_the_peak_stays_after_memory_is_freed() -> None:
     assert after > during - (1 << 20)  # the kernel counts roughly
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not forget it")
+def test_a_peak_that_is_forgotten_is_no_more() -> None:
+    during, after = in_a_fresh_process(
+        "from glcm_mae.performance import forget_peak_memory\n"
+        "held = torch.ones(64 << 20, dtype=torch.uint8)\n"
+        "during = peak_memory(cpu)\n"
+        "del held\n"
+        "forget_peak_memory()\n"
+        "print(json.dumps([during, peak_memory(cpu)]))\n"
+    )
+    assert during - after > 50 << 20
+
+
 def test_without_the_kernels_word_the_largest_size_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

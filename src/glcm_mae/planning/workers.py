@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from glcm_mae.performance import forget_peak_memory
 from glcm_mae.planning.children import ask_to_stop, end_with_parent, start_child
 from glcm_mae.planning.jobs import do_ordered, log_file, read_order
 from glcm_mae.planning.plan import Job
@@ -113,6 +114,7 @@ def _give_back_memory() -> None:
     """Leave to a neighbour on the same GPU what the job that ended had of its memory."""
     gc.collect()
     torch.cuda.empty_cache()  # does nothing where CUDA was not used
+    forget_peak_memory()
 
 
 def _speak_to(log: Path | None) -> None:
