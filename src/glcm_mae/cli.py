@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         resumable = any(verb.resumable for name, verb in VERBS.items() if words[:1] == [name])
         remedy = (
-            "the same command with --resume continues" if resumable else "nothing was written"
+            "the same command with --resume continues"
+            if resumable
+            else "nothing whole was written; remove what lies at --out before you start again"
         )
         _fail(f"interrupted; {remedy}", INTERRUPTED)
 

@@ -11,7 +11,7 @@ from glcm_mae.config import CrossValConfig
 from glcm_mae.data import Fold, LoadedImages
 from glcm_mae.data.folds.fold_files import format_folds, repeat_numbers
 from glcm_mae.data.folds.parts import number_groups
-from glcm_mae.division import Leaks, count_torn_by, draw_folds, find_leaks, grouping_note
+from glcm_mae.division import Leaks, draw_folds, find_leaks, together_note
 from glcm_mae.downstream import (
     BASELINES_FOLDER,
     PREDICTIONS_FILE,
@@ -240,7 +240,7 @@ class _Study:
         return (
             f"{len(table)} images{skipped}, {len(table.classes)} classes "
             f"({', '.join(table.classes)}){positive}; {over}",
-            self._kept_together(),
+            together_note(table, self.leaks, self.folds),
             self.leaks.note,
             selection_note(config),
             *(drawn if config.seeds > 1 else ()),
@@ -248,12 +248,6 @@ class _Study:
             pretraining_note(config, self.images),
             *self._split_note(),
         )
-
-    def _kept_together(self) -> str:
-        torn = max(count_torn_by(self.images.table.groups, fold) for fold in self.folds)
-        if torn:
-            return f"WARNING: {torn} groups stand in two parts of the given split, which leaks"
-        return grouping_note(self.images.table, self.leaks)
 
     def _split_note(self) -> tuple[str, ...]:
         if not self.config.folds.official:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from glcm_mae.data.audit.duplicates import Duplicates, duplicate_groups, find_du
 from glcm_mae.data.folds.assignments import row_parts
 from glcm_mae.data.folds.fold_files import check_folds, read_folds
 from glcm_mae.data.folds.fractions import label_fraction
+from glcm_mae.data.folds.parts import part_names
 from glcm_mae.data.folds.splits import official_fold
 from glcm_mae.data.store.shards import open_shards, shard_policy
 from glcm_mae.data.store.squeezed import SqueezedPixels
 from glcm_mae.errors import InputError
-from glcm_mae.intake import cache_folder, read_listed
+from glcm_mae.intake import cache_folder, list_images, read_listed, splits_of, with_groups
 from glcm_mae.progress import say
 
 THUMBNAIL = (128, 128)
@@ -81,8 +83,8 @@ def find_leaks(
 def keep_together(images: LoadedImages, data: DataConfig, check: str) -> LoadedImages:
     """Join the groups of near-duplicates, and say what was found.
 
-    Where the table has parts of its own, they stay as they are: groups that stand in two
-    of them are counted and told.
+    Where the table or ``data.split`` tells the parts, they stay as they are: groups that
+    stand in two of them are counted and told.
 
     Args:
         images: Labelled images.
@@ -92,10 +94,12 @@ def keep_together(images: LoadedImages, data: DataConfig, check: str) -> LoadedI
     Raises:
         InputError: If an image cannot be read.
     """
-    leaks = find_leaks(images.table, data, check)
+    parts = part_names(splits_of(images.table, data))
+    leaks = find_leaks(images.table, data, check, given=bool(parts))
     say(leaks.note)
     table = replace(images.table, groups=leaks.groups)
-    if torn := count_torn(table.groups, table.splits):
+    used = [row for row, part in enumerate(parts) if part != "unused"]
+    if torn := count_torn([table.groups[row] for row in used], [parts[row] for row in used]):
         say(f"WARNING: {torn} groups stand in two parts of the given split, which leaks")
     return replace(images, table=table)
 
@@ -128,6 +132,19 @@ def count_torn_by(groups: Sequence[str], fold: Fold) -> int:
     parts = row_parts(fold, len(groups))
     used = [row for row, part in enumerate(parts) if part != "unused"]
     return count_torn([groups[row] for row in used], [parts[row] for row in used])
+
+
+def list_readable(data: DataConfig) -> ImageTable:
+    """List the images of some settings; those that cannot be read are left out if they may be.
+
+    Raises:
+        InputError: If the table is bad, or an image where ``data.on_error`` is ``stop``.
+    """
+    table = list_images(data.model_copy(update={"groups": None}), labelled=True)
+    if data.on_error == "skip" and table.source != "shards":
+        cache = cache_folder(data.cache)
+        table = read_listed(table, thumbnail_policy(data), cache=cache, on_error="skip").table
+    return with_groups(table, data)
 
 
 def compare_images(table: ImageTable, data: DataConfig) -> Duplicates:
@@ -189,22 +206,37 @@ def draw_folds(
         InputError: If the settings or the file do not fit the table.
     """
     if settings.file is not None:
-        folds = read_folds(settings.file, table.names)
-        check_folds(folds, table.groups, table.names)
-        return folds
+        return _folds_of_file(settings.file, table, settings.label_share, seed)
     if settings.official:
-        fold = _official(table, settings, seed, splits or table.splits)
-        return [_fewer_labels(fold, table, settings.label_share, seed)]
-    folds = make_folds(
-        table.labels,
-        table.groups,
-        count=settings.count,
-        repeats=settings.repeats,
-        validation_share=settings.validation_share,
-        seed=seed,
-        classes=table.classes,
-    )
+        folds = [_official(table, settings, seed, splits or table.splits)]
+    else:
+        folds = make_folds(
+            table.labels,
+            table.groups,
+            count=settings.count,
+            repeats=settings.repeats,
+            validation_share=settings.validation_share,
+            seed=seed,
+            classes=table.classes,
+        )
     return [_fewer_labels(fold, table, settings.label_share, seed) for fold in folds]
+
+
+def _folds_of_file(path: Path, table: ImageTable, share: float, seed: int) -> list[Fold]:
+    """Read folds; what a share of the labels left unused in them is not drawn from again."""
+    folds = read_folds(path, table.names)
+    check_folds(folds, table.groups, table.names)
+    rest = [len(table) - len(fold.test) for fold in folds]
+    used = [len(fold.train) + len(fold.validation) for fold in folds]
+    if share == 1 or used == rest:
+        return [_fewer_labels(fold, table, share, seed) for fold in folds]
+    if not share / 2 <= sum(used) / sum(rest) <= 2 * share:
+        raise InputError(
+            f"folds.label_share: {path} uses {sum(used) / sum(rest):.3g} of the labels that "
+            f"may be learnt from, not {share:g}; leave label_share at 1, or give folds of all "
+            "images"
+        )
+    return folds  # those of a run with such a share
 
 
 def _official(
@@ -230,10 +262,26 @@ def _fewer_labels(fold: Fold, table: ImageTable, share: float, seed: int) -> Fol
         return fold
     labels = np.array(table.labels)
     train, validation = (
-        label_fraction(labels, table.groups, rows, share, seed=seed, classes=table.classes)
+        label_fraction(
+            labels,
+            table.groups,
+            rows,
+            share,
+            seed=seed,
+            classes=table.classes,
+            every_class=rows is fold.train,  # a rare class may be absent from the other part
+        )
         for rows in (fold.train, fold.validation)
     )
     return Fold(train, validation, fold.test)
+
+
+def together_note(table: ImageTable, leaks: Leaks, folds: Sequence[Fold]) -> str:
+    """Say in one sentence what the folds keep together, or what given ones tear apart."""
+    torn = max(count_torn_by(leaks.groups, fold) for fold in folds)
+    if torn:
+        return f"WARNING: {torn} groups stand in two parts of the given split, which leaks"
+    return grouping_note(table, leaks)
 
 
 def grouping_note(table: ImageTable, leaks: Leaks) -> str:

@@ -116,7 +116,7 @@ class Trial:
         """
         if images is None:
             images = load_table(config.data, config.model, labelled=True)
-            if config.data.split is None:
+            if config.data.split is None or config.data.groups is None:
                 images = keep_together(images, config.data, config.leak_check)
         positive_index(images.table.classes, config.data.positive)
         return cls(config, images, divide(images.table, config), number, repeat)

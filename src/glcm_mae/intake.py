@@ -27,10 +27,10 @@ def list_images(source: ImagesConfig, *, labelled: bool, axis: int = 2) -> Image
     Raises:
         InputError: If the table is bad, or ``data.groups`` does not tell of an image.
     """
-    return _with_groups(_list_images(source, labelled=labelled, axis=axis), source)
+    return with_groups(_list_images(source, labelled=labelled, axis=axis), source)
 
 
-def _with_groups(table: ImageTable, source: ImagesConfig) -> ImageTable:
+def with_groups(table: ImageTable, source: ImagesConfig) -> ImageTable:
     """Take the groups of ``data.groups``, if it is given."""
     path = source.groups if isinstance(source, DataConfig) else None
     if path is None:
@@ -124,7 +124,7 @@ def load_as(
     table = _list_images(data, labelled=labelled, axis=policy.axis, patients=patients)
     images = read_listed(table, policy, cache=cache_folder(data.cache), on_error=data.on_error)
     # Only now: what tells the groups need not tell of images that cannot be read.
-    return replace(images, table=_with_groups(images.table, data))
+    return replace(images, table=with_groups(images.table, data))
 
 
 def read_listed(

@@ -149,7 +149,9 @@ def load_images_of(folds: Sequence[FinishedFold]) -> LoadedImages:
     policy = policy_of(first.facts)
     if any(policy_of(fold.facts) != policy for fold in folds):
         raise InputError(f"{first.folder}: its run reads images in several ways; give one run")
-    return load_as(first.config.data, policy, labelled=True)
+    # Their groups and parts are in the predictions; the files may have been moved.
+    data = first.config.data.model_copy(update={"groups": None, "split": None})
+    return load_as(data, policy, labelled=True)
 
 
 def reading_elsewhere(own: DataConfig, **changes: Any) -> DataConfig:

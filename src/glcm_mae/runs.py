@@ -237,7 +237,7 @@ def _refuse_other_settings(existing: Path, text: str) -> None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{existing}: is damaged; start anew with another --out") from error
     keys = [key for key in old.keys() | new.keys() if not _FREE.search(key)]
-    differing = sorted(key for key in keys if old.get(key) != new.get(key))
+    differing = sorted(key for key in keys if _place(old, key) != _place(new, key))
     if differing:
         raise InputError(
             f"{existing.parent}: cannot be resumed with other settings; differing: "
@@ -245,6 +245,18 @@ def _refuse_other_settings(existing: Path, text: str) -> None:
         )
 
 
+def _place(settings: Mapping[str, Any], key: str) -> Any:
+    """Return a setting; a path of what an earlier stage wrote as seen from the run folder.
+
+    So a run may be moved with all its stages, or named by another path, and continued.
+    """
+    value = settings.get(key)
+    if key not in _OF_EARLIER_STAGES or value is None or not settings.get("out"):
+        return value
+    return os.path.relpath(value, settings["out"])
+
+
+_OF_EARLIER_STAGES = ("data.split", "data.groups", "weights")
 _FREE = re.compile(
     r"^(out|data\.cache|device|devices|nodes|strategy|compile|launch\..*|checkpoints\..*"
     r"|fanout\..*|budget\.hours"

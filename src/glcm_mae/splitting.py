@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from glcm_mae.config import SplitConfig
 from glcm_mae.data.folds.fold_files import format_folds
-from glcm_mae.division import draw_folds, find_leaks, grouping_note
+from glcm_mae.division import draw_folds, find_leaks, list_readable, together_note
 from glcm_mae.errors import InputError
 from glcm_mae.files import write_atomically
-from glcm_mae.intake import list_images
+from glcm_mae.intake import splits_of
 
 
 def write_split(config: SplitConfig) -> Sequence[str]:
@@ -25,12 +25,14 @@ def write_split(config: SplitConfig) -> Sequence[str]:
     """
     if config.out.exists():
         raise InputError(f"{config.out}: exists; choose another --out, or remove it first")
-    table = list_images(config.data, labelled=True)
-    leaks = find_leaks(table, config.data, config.leak_check)
-    folds = draw_folds(replace(table, groups=leaks.groups), config.folds, config.seed)
+    table = list_readable(config.data)
+    given = config.folds.official
+    leaks = find_leaks(table, config.data, config.leak_check, given=given)
+    table = replace(table, groups=leaks.groups)
+    folds = draw_folds(table, config.folds, config.seed, splits_of(table, config.data))
     write_atomically(config.out, format_folds(table.names, folds).encode())
     return (
         f"{len(table)} images in {len(folds)} folds",
-        grouping_note(table, leaks),
+        together_note(table, leaks, folds),
         leaks.note,
     )

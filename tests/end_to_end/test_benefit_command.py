@@ -37,6 +37,10 @@ def test_the_panel_shares_encoders_and_is_read_again(tmp_path: Path, glcm_mae: C
     facts = json.loads((out / "benefit.json").read_text())
     assert facts["verdict"].startswith("By AUROC, other is ")
     assert facts["verdict"] in told
+    notes = facts["notes"]
+    assert "mae: pre-training is fold-aware: it never saw the test fold's images" in notes
+    assert "other: NOT fold-aware: the given encoder was trained on 24 of these" in str(notes)
+    assert "an inner validation part picked the settings of the probe" in notes
     assert len(facts["arms"]) == 2 * 2 * 2
     assert {(c["first"], c["second"]) for c in facts["contrasts"]} == {("other", "mae")}
     trained = sorted(str(path.relative_to(out)) for path in out.glob("*/*/fold-*/pretraining"))

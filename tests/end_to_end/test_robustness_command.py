@@ -198,6 +198,17 @@ def test_external_images_of_the_run_and_other_classes_are_refused(
     assert code == 0, err
 
 
+def test_a_run_that_was_moved_is_tested_all_the_same(
+    finished: Path, tmp_path: Path, glcm_mae: Command
+) -> None:
+    moved = shutil.copytree(finished, tmp_path / "moved")
+    for path in moved.rglob("config.yaml"):
+        path.write_text(path.read_text().replace(str(finished), "/no/such/place"))
+    one = ("--corruptions", "[gamma_up]")
+    code, _, err = glcm_mae("robustness", moved, *one, *QUICK, "--out", tmp_path / "out")
+    assert code == 0, err
+
+
 def test_what_is_no_finished_run_is_refused(
     finished: Path, tmp_path: Path, glcm_mae: Command
 ) -> None:

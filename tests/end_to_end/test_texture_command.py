@@ -237,7 +237,10 @@ def test_an_interrupted_extraction_leaves_nothing(
     monkeypatch.setattr("glcm_mae.extraction.measure", interrupt)
     code, _, err = glcm_mae("texture", phantoms, "--out", tmp_path / "f.csv")
     assert code == 130
-    assert err.splitlines()[-1] == "glcm-mae: error: interrupted; nothing was written"
+    assert err.splitlines()[-1] == (
+        "glcm-mae: error: interrupted; nothing whole was written; remove what lies at --out "
+        "before you start again"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

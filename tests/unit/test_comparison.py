@@ -442,3 +442,21 @@ def test_a_folder_called_baselines_may_hold_runs_of_their_own(tmp_path: Path) ->
     found = comparison([runs[0], str(other)])
     assert found.runs[1] == "resnet"
     assert read_run("resnet", other).home == other
+
+
+def test_few_labels_do_not_make_folds_more_alike(tmp_path: Path) -> None:
+    """The correction is for training parts that overlap, and a share of them overlaps less."""
+    folder = Path(two_runs(tmp_path)[0].rpartition("=")[2])
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["folds"] = {"label_share": 0.1}
+    whole = read_run("a", folder).test_share
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with (folder / "folds.csv").open(newline="") as file:
+        parts = list(csv.reader(file))
+    learnt = {"train", "validation"}
+    for number, row in enumerate(parts[1:]):
+        for column in range(1, len(row)):
+            row[column] = "unused" if row[column] in learnt and number % 10 else row[column]
+    with (folder / "folds.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(parts)
+    assert read_run("a", folder).test_share == pytest.approx(whole)

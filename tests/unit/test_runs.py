@@ -216,6 +216,23 @@ def test_resume_with_other_settings_lists_their_keys(tmp_path: Path) -> None:
     )
 
 
+def test_a_job_goes_on_where_its_run_was_moved_to(tmp_path: Path) -> None:
+    """What earlier stages wrote lies elsewhere too, as seen from the same folder."""
+
+    def job(root: Path, split: str = "split.csv") -> PretrainConfig:
+        data = {"table": "t", "split": root / "fold-0" / split, "groups": root / "groups.csv"}
+        return PretrainConfig(data=data, out=root / "fold-0" / "pretraining")
+
+    before, after = tmp_path / "before", tmp_path / "after"
+    Run.open(job(before), folder=job(before).out)
+    before.rename(after)
+    Run.open(job(after), folder=job(after).out, resume=True)
+    with pytest.raises(InputError, match=r"differing: data\.split$"):
+        Run.open(job(after, "other.csv"), folder=job(after).out, resume=True)
+    named = Path(os.path.relpath(after))
+    Run.open(job(named), folder=job(named).out, resume=True)
+
+
 def test_numbers_are_logged_as_lines_and_for_tensorboard(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

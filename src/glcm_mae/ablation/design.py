@@ -191,7 +191,8 @@ def _identity(config: CrossValConfig) -> str:
 
 
 def _value_at(config: CrossValConfig, path: str) -> Any:
-    place: Any = config
+    """Return a setting as JSON has it: a number, a word, or lists and tables of them."""
+    place: Any = config.model_dump(mode="json")
     for part in path.split("."):
-        place = place[part] if isinstance(place, Mapping) else getattr(place, part)
+        place = place[part]
     return place

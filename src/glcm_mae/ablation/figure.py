@@ -128,7 +128,11 @@ def _is_map(study: Study) -> bool:
 
 
 def _values(study: Study, factor: int) -> list[Any]:
-    return list(dict.fromkeys(point.values[factor] for point in study.points if point.values))
+    found: list[Any] = []
+    for point in study.points:
+        if point.values and point.values[factor] not in found:  # which may be a table
+            found.append(point.values[factor])
+    return found
 
 
 def _at(found: Ablation, point: Point, panel: _Panel) -> Interval:

@@ -70,7 +70,7 @@ def detect(
         return Verdicts.read(config.out / RESULT_FILE)
     if images is None:
         images = load_table(config.data, config.model, labelled=True)
-        if config.data.split is None:
+        if config.data.split is None or config.data.groups is None:
             images = keep_together(images, config.data, config.leak_check)
     parts = divide(images.table, config)
     run = Run.open(config, folder=config.out, resume=resume)

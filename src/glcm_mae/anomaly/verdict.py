@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from glcm_mae.anomaly.normality import COMBINED, Normality
 from glcm_mae.anomaly.parts import Parts
+from glcm_mae.assembly import known_images, which_seen
 from glcm_mae.config import AnomalyConfig
-from glcm_mae.data import ImageTable
+from glcm_mae.data import ImageTable, file_hashes
 from glcm_mae.data.folds.parts import number_groups
 from glcm_mae.division import count_torn_by
 from glcm_mae.errors import InputError
 from glcm_mae.evaluation import Judging, Predictions, judge
+from glcm_mae.intake import cache_folder
 from glcm_mae.scoreboard import interval_cell
 from glcm_mae.statistics import Interval, clustered_proportion_interval
 
@@ -169,6 +171,21 @@ def _as_dict(interval: Interval) -> dict[str, float]:
     return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
 
 
+def _earlier(table: ImageTable, parts: Parts, config: AnomalyConfig) -> list[str]:
+    """Say which of the judged images the weights had seen that training began with."""
+    weights = config.pretraining.weights
+    if weights is None:
+        return []
+    hashes = file_hashes(table.subset(parts.test), cache_folder(config.data.cache))
+    seen = which_seen(known_images(weights), hashes)
+    if seen is None:
+        return ["NOT CLEAN: whether what training began with saw the test images is not known"]
+    return [
+        f"{'NOT CLEAN: ' if any(seen) else ''}what training began with was trained on "
+        f"{sum(seen)} of the {len(hashes)} test images"
+    ]
+
+
 def _notes(table: ImageTable, parts: Parts, config: AnomalyConfig) -> list[str]:
     torn = count_torn_by(table.groups, parts.fold)
     leaks = [f"WARNING: {torn} groups stand in two parts of the given split, which leaks"]
@@ -176,6 +193,7 @@ def _notes(table: ImageTable, parts: Parts, config: AnomalyConfig) -> list[str]:
         *(leaks if torn else []),
         f"trained on {len(parts.train)} normal images; no abnormal image and no test image "
         "was used",
+        *_earlier(table, parts, config),
         f"scale and operating point (specificity {config.specificity:g}) are those of "
         f"{len(parts.inner)} inner normal images",
         parts.note,

@@ -7,10 +7,18 @@ from typing import Any
 
 from glcm_mae.benefit.contrasts import Contrast, find_contrasts, verdict
 from glcm_mae.benefit.figure import draw_benefit
+from glcm_mae.captions import pretraining_note, selection_note
 from glcm_mae.config import BenefitConfig, CrossValConfig
 from glcm_mae.config.benefit import Protocol
-from glcm_mae.crossvalidation import CrossValidation, cross_validate, divide_images
+from glcm_mae.crossvalidation import (
+    CrossValidation,
+    Division,
+    cross_validate,
+    divide_images,
+)
+from glcm_mae.division import draw_folds
 from glcm_mae.files import write_atomically
+from glcm_mae.intake import splits_of
 from glcm_mae.plain_table import markdown_rows
 from glcm_mae.progress import say
 from glcm_mae.runs import Run, check_run_folder, write_json
@@ -113,6 +121,8 @@ def measure_benefit(config: BenefitConfig, *, resume: bool = False) -> Benefit:
     Run.open(config, folder=config.out, resume=resume)
     cells, found = {}, None
     arms = list_arms(config)
+    for arm in arms:  # so that a share too small for the folds is told before any training
+        _draw(config_of(config, arm), division)
     for number, arm in enumerate(arms):
         say(
             f"arm {number + 1} of {len(arms)}: {arm.system}, {arm.protocol}, "
@@ -121,7 +131,7 @@ def measure_benefit(config: BenefitConfig, *, resume: bool = False) -> Benefit:
         found = cross_validate(config_of(config, arm), resume=resume, division=division)
         cells[arm] = _cell(found, config.score)
     assert found is not None
-    result = _conclude(config, cells, found)
+    result = _conclude(config, cells, found, division)
     _write(config.out, result)
     return result
 
@@ -158,18 +168,26 @@ def _known(value: float | None) -> float | None:
     return None if value is None or value != value else value  # NaN differs from itself
 
 
+def _draw(config: CrossValConfig, division: Division) -> None:
+    table = division.images.table
+    draw_folds(table, config.folds, config.seed, splits_of(table, config.data))
+
+
 def _conclude(
-    config: BenefitConfig, cells: Mapping[Arm, Mapping[str, Any]], last: CrossValidation
+    config: BenefitConfig,
+    cells: Mapping[Arm, Mapping[str, Any]],
+    last: CrossValidation,
+    division: Division,
 ) -> Benefit:
     folders = {(a.system, a.share): config.out / a.folder for a in cells if _is_main(config, a)}
     contrasts = find_contrasts(folders, config)
-    shared = last.notes[:2]
     notes = (
-        *shared,
+        *last.notes[:2],
+        division.leaks.note,
+        *_notes_of_systems(config, division),
         "a cell is the score over all test images with its interval; means and deviations "
         f"over models stand in {TABLE_FILE}",
-        "encoders were pre-trained in every fold on all images but the test fold's, without "
-        "labels, whatever the share of the labels",
+        "pre-training sees no label, and as many images whatever the share of the labels",
         f"paired comparisons by {config.protocols[0]} alone, corrected by Holm's method over "
         f"all {len(contrasts)}",
     )
@@ -183,6 +201,19 @@ def _conclude(
         verdict=verdict(contrasts, config.score, level=1 - config.evaluation.confidence),
         notes=notes,
     )
+
+
+def _notes_of_systems(config: BenefitConfig, division: Division) -> list[str]:
+    """Say what picked the epochs, and what the encoder of each system had seen."""
+    first = {arm.system: arm for arm in reversed(list_arms(config))}
+    told: dict[str, list[str]] = {}
+    for system in (*config.systems, *config.given):
+        note = pretraining_note(config_of(config, first[system]), division.images)
+        told.setdefault(note, []).append(system)
+    return [
+        selection_note(config_of(config, list_arms(config)[0])),
+        *(f"{', '.join(systems)}: {note}" for note, systems in told.items()),
+    ]
 
 
 def _is_main(config: BenefitConfig, arm: Arm) -> bool:

@@ -28,6 +28,7 @@ class FinishedRun:
         selection: What picked the epoch: inner, last or test-fold.
         transductive: Whether its pre-training saw the test images on purpose.
         parts: Part of each image, by its path, in each fold.
+        label_share: Share of the training labels that was used.
     """
 
     name: str
@@ -38,14 +39,21 @@ class FinishedRun:
     selection: str
     transductive: bool
     parts: Sequence[Mapping[str, str]]
+    label_share: float = 1.0
 
     @property
     def test_share(self) -> float:
-        """Test images per image of the training and validation parts, mean over folds."""
+        """Test images per image of the training and validation parts, mean over folds.
+
+        Images whose labels ``folds.label_share`` left out count among those: what makes
+        the scores of folds alike is that training parts overlap, and drawing fewer from
+        each does not make them overlap more.
+        """
         ratios = []
         for column in self.parts:
             parts = list(column.values())
-            learnt = parts.count("train") + parts.count("validation")
+            left_out = parts.count("unused") if self.label_share < 1 else 0
+            learnt = parts.count("train") + parts.count("validation") + left_out
             ratios.append(parts.count("test") / max(1, learnt))
         return sum(ratios) / len(ratios)
 
@@ -84,6 +92,7 @@ def read_run(name: str, folder: Path) -> FinishedRun:
         selection=str(tuning.get("selection", "inner")) if trained else "inner",
         transductive=bool(settings.get("transductive", False)) and not baseline,
         parts=_read_parts(home),
+        label_share=float((settings.get("folds") or {}).get("label_share", 1.0)),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glcm_mae.config import ControlsConfig
+from glcm_mae.config import ControlsConfig, CrossValConfig
 from glcm_mae.controls.figure import draw_controls
 from glcm_mae.controls.findings import SCORE, Findings, Sureness, find
 from glcm_mae.controls.probes import probe_models
@@ -98,8 +98,7 @@ def _notes(config: ControlsConfig, subject: Subject, found: Findings) -> list[st
         f"model{'s' if models > 1 else ''}, its penalty picked on the inner part",
         f"{100 * config.confidence:g} % intervals; scores are of all test images together, "
         "differences are means over models, as in glcm-mae compare",
-        "random encoders have the weights that pre-training in their fold began with, or "
-        "would have: the seed is the same",
+        _random_note(subject.config),
         "shuffles deal the labels of the training part anew among groups, the images of one "
         "keep one label; the penalty is that of the true labels; chance is missed in "
         f"{rare:g} % of honest runs",
@@ -110,6 +109,21 @@ def _notes(config: ControlsConfig, subject: Subject, found: Findings) -> list[st
             "of all parts; patients have whatever the table tells, not near-duplicates"
         )
     return [*notes, *_warnings(subject)]
+
+
+def _random_note(config: CrossValConfig) -> str:
+    """Say what the weights of the random encoders are to the pre-trained ones."""
+    if config.start == "pretraining" and config.pretraining.weights is not None:
+        return (
+            "random encoders have random weights, while pre-training began with given ones, "
+            "whose share in what it adds is not told apart"
+        )
+    if config.start == "pretraining" and not config.transductive:
+        return (
+            "random encoders have the weights that pre-training in their fold began with: the "
+            "seed is the same"
+        )
+    return "random encoders have the random weights of their fold's seed"
 
 
 def _warnings(subject: Subject) -> list[str]:

@@ -66,6 +66,11 @@ def _shuffle(found: Shuffles) -> str:
         f"with shuffled labels the probe reaches {interval_cell(found.mean._asdict())} % AUROC "
         f"in the mean of {len(found.areas)} shuffles"
     )
+    if not isfinite(found.mean.estimate):
+        return (
+            "whether shuffled labels reach chance cannot be told: a class is not among the "
+            "test images"
+        )
     if not found.inside:
         return (
             f"WARNING: {reached}, and chance ({shown(CHANCE)}) lies outside: repeat with more "

@@ -122,6 +122,8 @@ def _coefficient(
     offset: NDArray[np.float64] | None = None,
 ) -> Interval:
     """Return the last coefficient of a logistic regression, NaN where it has none."""
+    if len(np.unique(clusters)) < 2:  # one patient's images tell nothing of others
+        return _UNKNOWN
     model = GLM(truth, terms, family=Binomial(), offset=offset)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

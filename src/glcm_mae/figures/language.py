@@ -66,5 +66,5 @@ def mark(number: int, second: int = 0) -> Mark:
     return Mark(
         colour(number),
         _STROKES[second % len(_STROKES)],
-        _MARKERS[(second or number) % len(_MARKERS)],
+        _MARKERS[(second or number + number // len(PALETTE)) % len(_MARKERS)],
     )

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glcm_mae.config import PretrainConfig
+from glcm_mae.config import DataConfig, PretrainConfig
 from glcm_mae.data import Fold, ImageTable, LoadedImages
 from glcm_mae.data.batching.randomness import Stream, counted_seed
 from glcm_mae.data.folds.assignments import format_assignment, training_rows
 from glcm_mae.data.folds.fractions import label_fraction
+from glcm_mae.data.folds.parts import part_names
 from glcm_mae.division import Leaks, find_leaks, grouping_note
 from glcm_mae.errors import InputError
 from glcm_mae.intake import load_table, splits_of
@@ -67,6 +68,7 @@ def divide(images: LoadedImages, config: PretrainConfig) -> Parts:
         raise InputError(f"{config.data.table}: every image is a test image; none to train on")
     if len(rows) < count:
         say(f"{count - len(rows)} test images left out of pre-training")
+    rows = _without_tested_groups(images.table, config.data, rows)
     share = config.pretraining.held_out_share
     if share == 0.0:
         return Parts(rows, rows[:0])
@@ -81,6 +83,22 @@ def divide(images: LoadedImages, config: PretrainConfig) -> Parts:
     note = grouping_note(images.table, leaks)
     say(f"{len(held_out)} of {len(rows)} images held out of pre-training; {note}")
     return Parts(np.setdiff1d(rows, held_out), held_out)
+
+
+def _without_tested_groups(
+    table: ImageTable, data: DataConfig, rows: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Leave out the unused images of patients, or other groups, that are tested."""
+    parts = part_names(splits_of(table, data))
+    tested = {table.groups[row] for row, part in enumerate(parts) if part == "test"}
+    theirs = [
+        row
+        for row, part in enumerate(parts)
+        if part == "unused" and table.groups[row] in tested
+    ]
+    if theirs:
+        say(f"{len(theirs)} unused images of tested groups left out of pre-training")
+    return np.setdiff1d(rows, theirs)
 
 
 def _find_leaks(table: ImageTable, config: PretrainConfig) -> Leaks:

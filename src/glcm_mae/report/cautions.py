@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from glcm_mae.downstream import TRAINED_PROTOCOLS
 from glcm_mae.report.blocks import Callout, Cell, Words
 from glcm_mae.report.citing import found, interval_of, pointer
 from glcm_mae.report.facts import Facts, RunFacts
@@ -28,12 +29,14 @@ def cautions(facts: Facts) -> list[Caution]:
         facts: What the report is made of.
     """
     told = [*_of_runs(facts), *_of_audit(facts)]
-    told.append(
-        Caution(
-            "All images come from one collection. Nothing here tells how the classifier does "
-            "on images of another hospital, scanner or population."
+    elsewhere = (one.content.get("external") for one in facts.attached.get("robustness", ()))
+    if not any(elsewhere):
+        told.append(
+            Caution(
+                "All images come from one collection. Nothing here tells how the classifier "
+                "does on images of another hospital, scanner or population."
+            )
         )
-    )
     return sorted(told, key=lambda caution: not caution.grave)
 
 
@@ -76,7 +79,8 @@ def _of_run(run: RunFacts) -> Iterator[Caution]:
 
 def _of_selection(run: RunFacts) -> Iterator[Caution]:
     scores = run.scores
-    if scores.get("selection") == "test-fold":
+    trained = scores.get("protocol", "finetune") in TRAINED_PROTOCOLS
+    if scores.get("selection") == "test-fold" and trained:
         yield Caution(
             "the epoch was picked on the very images that are scored (selection: test-fold). "
             "Its scores are too good by an unknown amount.",

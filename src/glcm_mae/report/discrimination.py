@@ -53,7 +53,9 @@ def section(facts: Facts) -> Section:
         )
     ]
     for number, name in enumerate(asked_classes(facts.runs[0])):
-        blocks += [Figure(chart) for chart in _charts(facts, name, number)]
+        charts = [Figure(chart) for chart in _charts(facts, name, number)]
+        none = Text(f"{name}: no curve, for the test images are all of one kind.", "soft")
+        blocks += charts or [none]
     question = "How well are the classes told apart, whatever the threshold?"
     return Section("curves", "ROC and precision-recall", question, blocks)
 
@@ -65,7 +67,10 @@ def asked_classes(run: RunFacts) -> list[str]:
 
 def _charts(facts: Facts, name: str, number: int) -> Iterator[Chart]:
     having = [(p, run) for p, run in enumerate(facts.runs) if name in run.predictions.classes]
-    pools = [(place, run, pool_of(run, name)) for place, run in having]
+    every = [(place, run, pool_of(run, name)) for place, run in having]
+    pools = [entry for entry in every if 0.0 < _prevalence(entry[2]) < 1.0]
+    if not pools:
+        return
     roc: list[Drawn] = [Line([0.0, 1.0], [0.0, 1.0], "chance", "quiet")]
     share = _prevalence(pools[0][2])
     precision: list[Drawn] = [Line([0.0, 1.0], [share, share], "chance", "quiet")]

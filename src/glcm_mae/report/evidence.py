@@ -73,9 +73,7 @@ class Evidence:
             UntoldError: If it was not made, or not named.
         """
         of_run = [
-            one.content
-            for one in self._facts.attached.get(kind, ())
-            if one.content.get("run", self._run.name) in (self._run.name, self._run.folder.name)
+            one.content for one in self._facts.attached.get(kind, ()) if one.is_of(self._run)
         ]
         if not of_run:
             raise UntoldError(f"{kind}.json, which glcm-mae {ATTACHMENTS[kind]} makes")

@@ -104,10 +104,18 @@ class Attachment:
     Attributes:
         folder: Where it was found; never shown but by its name.
         content: Its JSON file, with absolute paths cut to their last two parts.
+        of: Name of the run that it is of, where it is of one that is shown.
     """
 
     folder: Path
     content: Mapping[str, Any]
+    of: str = ""
+
+    def is_of(self, run: RunFacts) -> bool:
+        """Say whether it is of a run: as it was found, else by the name that it tells."""
+        if self.of:
+            return self.of == run.name
+        return self.content.get("run", run.name) in (run.name, run.folder.name)
 
 
 @dataclass(frozen=True)
@@ -228,7 +236,10 @@ def without_places(content: Any) -> Any:
         return [without_places(value) for value in content]
     if not isinstance(content, str):
         return content
-    if content.startswith(("/", "~", "\\\\")):
+    name, equals, place = content.partition("=")
+    if equals and "/" not in name and place.startswith(("/", "~")):
+        return f"{name}={without_places(place)}"
+    if content.startswith(("/", "~", "\\\\")) and ": " not in content:
         return "/".join(Path(content).parts[1:][-2:])
     return _PATH.sub(lambda path: "/".join(Path(path[0]).parts[-2:]), content)
 

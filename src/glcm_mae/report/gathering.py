@@ -1,6 +1,7 @@
 """What a report is made of, brought together: runs, studies beside them, what is cheap."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def gather(config: ReportConfig) -> Facts:
     attached: dict[str, Sequence[Attachment]] = {}
     for kind in ATTACHMENTS:
         named = getattr(config, kind)
-        found = [_named(kind, folder) for folder in named] or list(_beside(kind, runs))
+        found = [_named(kind, folder, runs) for folder in named] or list(_beside(kind, runs))
         if found:
             attached[kind] = found
     if "comparison" not in attached and config.compute == "on" and len(runs) > 1:
@@ -41,14 +42,17 @@ def gather(config: ReportConfig) -> Facts:
     return Facts(runs, attached)
 
 
-def _named(kind: str, folder: Path) -> Attachment:
+def _named(kind: str, folder: Path, runs: Sequence[RunFacts]) -> Attachment:
     path = folder / f"{kind}.json"
     if not path.is_file():
         raise InputError(
             f"{kind}: {folder} holds no {path.name}; give the folder that glcm-mae "
             f"{ATTACHMENTS[kind]} wrote"
         )
-    return Attachment(folder.resolve(), read_object(path))
+    content = read_object(path)
+    found = Attachment(folder.resolve(), content)
+    called = [run.name for run in runs if "run" in content and found.is_of(run)]
+    return replace(found, of=called[0]) if len(called) == 1 else found
 
 
 def _beside(kind: str, runs: Sequence[RunFacts]) -> Iterator[Attachment]:
@@ -63,20 +67,34 @@ def _beside(kind: str, runs: Sequence[RunFacts]) -> Iterator[Attachment]:
     seen = set()
     for folder in places:
         content = read_object(folder / f"{kind}.json")
-        about = _about(kind, content, runs)
+        about = _about(kind, content, runs, folder)
         if about and about not in seen:
             seen.add(about)
-            yield Attachment(folder, content)
+            yield Attachment(folder, content, about if isinstance(about, str) else "")
 
 
-def _about(kind: str, content: Mapping[str, Any], runs: Sequence[RunFacts]) -> object:
-    """Return what a study is about, or nothing where it is about something else."""
+def _about(
+    kind: str, content: Mapping[str, Any], runs: Sequence[RunFacts], folder: Path
+) -> object:
+    """Return what a study is about, or nothing where it is about something else.
+
+    A study of one run lies in its folder or beside it: another run may have its name.
+    """
     names = {run.name for run in runs} | {run.folder.name for run in runs}
     if kind == "audit":
         return int(content.get("readable", -1)) == int(runs[0].scores["images"])
     if kind in ("explanations", "controls", "robustness"):
-        own = str(content.get("run", ""))
-        return own if Path(own).name in names else ""
+        called = Path(str(content.get("run", ""))).name
+        own = [run.folder.resolve() for run in runs]
+        near = [folder.parent in (place, place.parent) for place in own]
+        return next(
+            (
+                run.name
+                for run, is_near in zip(runs, near, strict=True)
+                if is_near and called in (run.name, run.folder.resolve().name)
+            ),
+            "",
+        )
     told = {str(name) for name in content.get("runs", ())}
     if kind == "comparison":
         return told == {run.name for run in runs}
@@ -89,6 +107,10 @@ def _compared(config: ReportConfig) -> Attachment:
     try:
         found = compare_runs(settings)
     except InputError as refusal:
-        return Attachment(settings.out, {"refused": without_places(str(refusal))})
+        told = str(refusal)
+        for name, folder in named_folders(config.runs).items():
+            for place in (str(folder.resolve()), str(folder)):
+                told = told.replace(f"{place}/", f"{name}/")
+        return Attachment(settings.out, {"refused": without_places(told)})
     facts = without_nan({**found.facts(), "verdicts": verdicts(found)})
     return Attachment(settings.out, facts)

@@ -16,7 +16,7 @@ from glcm_mae.report.blocks import (
     Words,
     missing,
 )
-from glcm_mae.report.charts import Axis, Chart, Dots, Panel
+from glcm_mae.report.charts import Axis, Chart, Dots, Drawn, Panel
 from glcm_mae.report.citing import DASH, number_of, pointer
 from glcm_mae.report.facts import Attachment, Facts
 from glcm_mae.report.studies import folded_notes, section_of_studies
@@ -69,24 +69,45 @@ def _of_run(attachment: Attachment, number: int, *, with_images: bool) -> list[B
 
 
 def _map(told: Mapping[str, Any], number: int) -> Chart:
+    """Draw one plane where all folds share it, else one a fold: their places say nothing."""
     points = told["map"]["points"]
     names = list(dict.fromkeys(str(point["class"]) for point in points))
-    drawn = []
+    method = _METHODS.get(str(told["map"].get("method")), str(told["map"].get("method")))
+    folds = sorted({int(point.get("fold", 0)) for point in points})
+    shared = bool(told["map"].get("shared", len(folds) == 1))
+    parts = [points] if shared else [_of_fold(points, fold) for fold in folds]
+    axes = (Axis(f"{method} 1"), Axis(f"{method} 2"))
+    titles = [""] if len(parts) == 1 else [f"fold {fold}" for fold in folds]
+    panels = [
+        Panel(title, _dots(part, names), *axes, height=1.4 if len(parts) == 1 else 1.0)
+        for title, part in zip(titles, parts, strict=True)
+    ]
+    apart = "" if shared else " Each fold has an encoder and a plane of its own."
+    return Chart(
+        key="feature_map" if number == 0 else f"feature_map_{number}",
+        caption=f"{told.get('run', '')}: features of the test images, laid out by {method}. "
+        f"Near points look alike to the model; distances between clusters mean little.{apart}",
+        alt=f"Map of {len(points)} images in {len(names)} classes: {', '.join(names)}",
+        panels=panels,
+        columns=min(2, len(panels)),
+        wide=True,
+    )
+
+
+def _of_fold(points: Sequence[Mapping[str, Any]], fold: int) -> list[Mapping[str, Any]]:
+    return [point for point in points if int(point.get("fold", 0)) == fold]
+
+
+def _dots(points: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Drawn]:
+    """Return the images of a plane, each class with the marks of its place among all."""
+    drawn: list[Drawn] = []
     for role, name in enumerate(names):
         own = [point for point in points if str(point["class"]) == name]
         labels = [f"{p['image']}: {name}, fold {p.get('fold', DASH)}" for p in own]
         x, y = ([float(point[axis]) for point in own] for axis in ("x", "y"))
-        drawn.append(Dots(x, y, name, role, labels=labels, size=3.5))
-    method = _METHODS.get(str(told["map"].get("method")), str(told["map"].get("method")))
-    return Chart(
-        key="feature_map" if number == 0 else f"feature_map_{number}",
-        caption=f"{told.get('run', '')}: features of the test images, laid out by {method}. "
-        "Near points look alike to the model; distances between clusters mean little.",
-        alt=f"Map of {len(points)} images in {len(names)} classes: {', '.join(names)}",
-        panels=[Panel("", drawn, Axis(f"{method} 1"), Axis(f"{method} 2"), height=1.4)],
-        columns=1,
-        wide=True,
-    )
+        if own:
+            drawn.append(Dots(x, y, name, role, labels=labels, size=3.5))
+    return drawn
 
 
 def _table(file: str, told: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]) -> Table:

@@ -25,7 +25,9 @@ def tone(role: Role) -> str:
 
 def symbol(role: Role) -> str:
     """Return the marker of a role, which tells it apart without colour."""
-    return _SYMBOLS[role % len(_SYMBOLS)] if isinstance(role, int) else "circle"
+    if not isinstance(role, int):
+        return "circle"
+    return _SYMBOLS[(role + role // len(_SYMBOLS)) % len(_SYMBOLS)]  # as figures.mark
 
 
 def panel_plot(panel: Panel) -> dict[str, Any]:

@@ -180,12 +180,12 @@ def _robustness(facts: Facts, told: _Told) -> Iterator[str]:
 
 
 def _usage(run: RunFacts) -> str:
+    folder = "fold-0/seed-0" if int(run.settings.get("seeds", 1)) > 1 else "fold-0"
     if run.settings.get("protocol") in ("linear", "knn"):
         return (
-            "The probe is fitted anew from features; `glcm-mae probe --weights "
-            "fold-0/pretraining` makes one."
+            "The probe is fitted anew from features; `glcm-mae probe --config "
+            f"{run.folder.name}/{folder}/probing/config.yaml --out DIR` fits the first again."
         )
-    folder = "fold-0/seed-0" if int(run.settings.get("seeds", 1)) > 1 else "fold-0"
     return (
         "```python\nfrom pathlib import Path\n\n"
         "from glcm_mae.assembly import load_classifier\n\n"
@@ -197,7 +197,9 @@ def _usage(run: RunFacts) -> str:
 
 def _again(run: RunFacts) -> str:
     name = run.folder.name
+    drawn = not (run.settings.get("folds") or {}).get("official")
+    folds = f"--folds.file {name}/folds.csv " if drawn else ""
     return (
-        f"```sh\nglcm-mae crossval --config {name}/config.yaml --folds.file {name}/folds.csv "
+        f"```sh\nglcm-mae crossval --config {name}/config.yaml {folds}"
         f"--data.table IMAGES --out {name}-again\n```"
     )

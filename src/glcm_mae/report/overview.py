@@ -117,18 +117,24 @@ def _main_score(run: RunFacts) -> Words:
 def _verdict(facts: Facts) -> Words:
     if facts.comparison is not None and facts.comparison.get("pairs"):
         return verdict_words(facts.comparison)
-    return _against_baselines(facts.runs[0])
+    if len(facts.runs) == 1:
+        untested = "One run is shown, so no test was made; name several runs to compare them."
+    elif facts.comparison is not None and facts.comparison.get("refused"):
+        untested = "These runs cannot be compared with each other; Comparison says why."
+    else:
+        untested = "The runs were not compared; glcm-mae compare does it."
+    return _against_baselines(facts.runs[0], untested)
 
 
-def _against_baselines(run: RunFacts) -> Words:
+def _against_baselines(run: RunFacts, untested: str) -> Words:
     """Say how the best system without a network does beside; no test, and it says so."""
     best = best_baseline(run)
     if best is None:
-        return "One run, and no baselines: there is nothing to hold it against."
+        return f"No baselines were made. {untested}"
     return [
         f"The best system without a network ({best}) reaches an AUROC of ",
         interval_of(run, "auroc", "systems", best, "pooled", "auroc"),
-        " %. One run is shown, so no test was made; name several runs to compare them.",
+        f" %. {untested}",
     ]
 
 

@@ -32,6 +32,11 @@ def read_photographs(
     """
     data = _data_of(run, table)
     images = list_images(data, labelled=True)
+    if images.source == "shards":
+        raise InputError(
+            f"with_images: {data.table} holds decoded images; name the folder or manifest of "
+            "the files themselves with --table, or leave --with_images out"
+        )
     rows = {name: row for row, name in enumerate(images.names)}
     policy = replace(thumbnail_policy(data), size=None)
     found = {}

@@ -63,8 +63,8 @@ def _charts(told: Mapping[str, Any], roles: Mapping[str, int]) -> Iterator[Chart
     yield Chart(
         "haralick",
         "Left: features of the reconstructions, each divided by that of the originals, so that "
-        "the ring at 1 is right. Right: relative error of each feature with its 95 % interval; "
-        "0 is right.",
+        "the ring at 1 is right. Right: relative error of each feature with its interval; 0 "
+        "is right.",
         "; ".join(_said(told, name) for name in roles),
         [_radar(told, features, roles), _errors(told, features, roles)],
         columns=2,
@@ -171,7 +171,7 @@ def _measures(told: Mapping[str, Any]) -> Table:
         rows.append([name, limits_of(_FILE, told, *keys, "mean_error"), *cells])
     heads = ["", "Mean error of features", *(_MEASURES[measure] for measure in known)]
     return Table(
-        f"Reconstructions of {told.get('images', '–')} images, 95 % intervals", heads, rows
+        f"Reconstructions of {told.get('images', '–')} images, with intervals", heads, rows
     )
 
 

@@ -210,7 +210,7 @@ def _clustered_mcnemar(
     _, number = np.unique(clusters, return_inverse=True)
     sums, sizes = np.bincount(number, weights=signs), np.bincount(number)
     difference, count = float(signs.mean()), len(sums)
-    if not sums.any():
+    if not sums.any() or count < 2:
         return PairedTest(difference, float("nan"), float("nan"), 0.0, 1.0)
     statistic = float(sums.sum() / np.sqrt((sums**2).sum()))
     residuals = sums - difference * sizes

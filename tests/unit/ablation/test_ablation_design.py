@@ -1,6 +1,7 @@
 """Grids and named variants: what they become, and what is refused before anything runs."""
 
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from glcm_mae.ablation.budget import Clock, cap_epochs, epochs_note
 from glcm_mae.ablation.design import MOST_VARIANTS, plan_design
+from glcm_mae.ablation.figure import _values as values_of
 from glcm_mae.ablation.studies import Design
 from glcm_mae.config import AblateConfig, CrossValConfig
 from glcm_mae.errors import InputError
@@ -205,3 +207,26 @@ def test_one_value_is_a_list_of_one() -> None:
     vary: Any = {"model.mask_ratio": 0.5, "losses.glcm.levels": [16, 32]}
     config = AblateConfig(data={"table": "x"}, out="o", vary=vary)
     assert config.vary == {"model.mask_ratio": [0.5], "losses.glcm.levels": [16, 32]}
+
+
+def test_values_that_are_paths_or_sections_can_be_written_and_drawn() -> None:
+    phases = [[{"mse": 1.0}], [{"mse": 1.0, "glcm": 1.0}]]
+    for vary, more in (
+        ({"weights": ["a", "b"]}, {"start": "weights", "weights": "a"}),
+        ({"pretraining.weights": ["a", "b"]}, {}),
+        ({"losses.phases": phases}, {}),
+        ({"finetuning.augmentation": [{"shift": 0.1}, {"shift": 0.2}]}, {}),
+        (
+            {
+                "model.encoder_options": [{"depth": 2}, {"depth": 4}],
+                "model.mask_ratio": [0.5, 0.75],
+            },
+            {},
+        ),
+    ):
+        found = design(vary=vary, **more)
+        (study,) = found.studies
+        values = [list(point.values) for point in study.points]
+        assert json.loads(json.dumps(values)) == values, vary
+        for factor in range(len(vary)):
+            assert len(values_of(study, factor)) in (1, 2)

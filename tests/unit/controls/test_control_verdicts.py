@@ -75,6 +75,9 @@ def test_shuffles_off_chance_are_a_warning() -> None:
     assert "chance (50.0) lies inside, as it must; no shuffle does as well" in told()
     high = Shuffles(np.array([0.68, 0.7, 0.71, 0.72, 0.9]), 0.8, 0.95)
     assert "WARNING: with shuffled labels" in told(shuffles=high)
+    none = Shuffles(np.full(5, np.nan), np.nan, 0.95)
+    (line,) = [v for v in verdicts(replace(FOUND, shuffles=none)) if "shuffle" in v]
+    assert line.startswith("whether shuffled labels reach chance cannot be told")
     some = Shuffles(np.array([0.3, 0.5, 0.9, 0.4, 0.4]), 0.8, 0.95)
     assert "1 of 5 shuffles do as well" in told(shuffles=some)
 

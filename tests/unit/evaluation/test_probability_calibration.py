@@ -182,3 +182,12 @@ def test_a_slope_without_meaning_is_nan(labels: list[int], said: list[float]) ->
 def test_several_classes_have_no_slope() -> None:
     with pytest.raises(ValueError, match="slope and intercept need a positive class"):
         slope_and_intercept(Cases.of(np.array([0]), np.full((1, 3), 1 / 3)), np.array([0]))
+
+
+def test_images_of_one_patient_have_no_slope() -> None:
+    rng = np.random.default_rng(0)
+    labels, one = np.arange(40) % 2, rng.uniform(0.1, 0.9, 40)
+    cases = Cases.of(labels, np.stack([1 - one, one], axis=1), 1)
+    found = slope_and_intercept(cases, np.zeros(40, dtype=np.int64))
+    assert np.isnan(found["slope"].estimate)
+    assert np.isnan(found["intercept"].estimate)

@@ -16,6 +16,7 @@ from glcm_mae.figures import (
     show_gray,
     styled,
 )
+from glcm_mae.report.interactive import symbol, tone
 
 # Machado et al. 2009, severity 1.0: how red-, green- and blue-blind eyes see linear RGB.
 BLINDNESS = {
@@ -100,3 +101,10 @@ def test_the_style_holds_while_drawing_and_not_after() -> None:
 
     assert draw() is False
     assert dict(mpl.rcParams) == before
+
+
+def test_many_systems_are_told_apart_by_colour_and_marker_together() -> None:
+    marks = {(mark(number).colour, mark(number).marker) for number in range(49)}
+    assert len(marks) == 49
+    symbols = {(tone(number), symbol(number)) for number in range(49)}
+    assert len(symbols) == 49

@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from glcm_mae.config import ReportConfig
 from glcm_mae.errors import InputError
 from glcm_mae.report import (
+    discrimination,
     disturbances,
     insight,
     learning,
@@ -199,6 +200,7 @@ EXPLANATIONS = {
         },
     ],
     "map": {
+        "shared": True,
         "method": "umap",
         "points": [
             {"x": 0.0, "y": 1.0, "class": "ill", "fold": 0, "image": "a"},
@@ -329,13 +331,86 @@ def test_studies_beside_the_runs_are_found_by_what_they_are_about(tmp_path: Path
     assert "comparison" not in found
 
 
+def test_a_study_of_a_run_of_the_same_name_elsewhere_is_not_taken(tmp_path: Path) -> None:
+    """paper/busi and laptop/busi: the controls beside the second are not of the first."""
+    first, second = (make_run(tmp_path / where / "busi") for where in ("paper", "laptop"))
+    (tmp_path / "laptop" / "checked").mkdir()
+    told = {"run": "busi", "controls": {}}
+    (tmp_path / "laptop" / "checked" / "controls.json").write_text(json.dumps(told))
+    runs = (f"paper={first}", f"ours={second}")
+    (study,) = gather(ReportConfig(runs=runs, out="report.html")).attached["controls"]
+    assert study.of == "ours"
+    paper, ours = (read_run_facts(n, p) for n, p in (("paper", first), ("ours", second)))
+    assert (study.is_of(paper), study.is_of(ours)) == (False, True)
+
+
+@pytest.mark.parametrize("classes", [("a", "b", "c"), ("a", "b")])
+def test_a_class_without_test_images_has_no_curve(
+    tmp_path: Path, classes: tuple[str, ...]
+) -> None:
+    run = read_run_facts("keen", make_run(tmp_path / "keen", classes=classes))
+    said = run.predictions
+    without = said.rows(said.labels != len(classes) - 1)
+    section = discrimination.section(Facts([replace(run, predictions=without)]))
+    texts = [block.words for block in of_kind(section.blocks, Text)]
+    assert any(str(text).startswith(f"{classes[-1]}: no curve") for text in texts)
+
+
+def test_the_verdict_says_why_no_test_was_made(facts: Facts) -> None:
+    def verdict(runs: Any, **attached: Any) -> str:
+        found = {kind: [Attachment(Path("x"), told)] for kind, told in attached.items()}
+        words = overview.section(Facts(runs, found)).blocks[0].entries[3][1]
+        return "".join(getattr(word, "text", word) for word in words)
+
+    assert "One run is shown" in verdict(facts.runs[:1])
+    refused = verdict(facts.runs, comparison={"refused": "other folds"})
+    assert "These runs cannot be compared" in refused
+    assert "One run" not in refused
+    assert "were not compared" in verdict(facts.runs)
+
+
+def test_images_from_elsewhere_are_not_said_to_be_missing(facts: Facts) -> None:
+    def told(external: object) -> bool:
+        study = Attachment(Path("x"), {"external": external})
+        found = cautions(Facts(facts.runs, {"robustness": [study]}))
+        return any("another hospital" in str(caution.words) for caution in found)
+
+    assert told(None)
+    assert not told({"pooled": {}})
+
+
+def test_a_probe_has_no_epoch_that_could_be_picked_on_the_test_part(facts: Facts) -> None:
+    run = facts.runs[0]
+    for protocol, grave in (("finetune", True), ("linear", False)):
+        scores = {**run.scores, "selection": "test-fold", "protocol": protocol}
+        found = cautions(Facts([replace(run, scores=scores)]))
+        assert any(caution.grave for caution in found) is grave
+
+
+def test_maps_of_folds_with_encoders_of_their_own_are_apart(
+    facts: Facts, tmp_path: Path
+) -> None:
+    points = [
+        {"image": f"{n}", "class": "ill", "fold": n % 2, "x": n, "y": 0.0} for n in range(6)
+    ]
+    for shared, panels in ((True, 1), (False, 2)):
+        told = {"run": "keen", "map": {"method": "umap", "shared": shared, "points": points}}
+        study = with_study(facts, "explanations", told, tmp_path)
+        (figure,) = of_kind(insight.section(study, with_images=False).blocks, Figure)
+        assert len(figure.chart.panels) == panels
+        drawn = [x for panel in figure.chart.panels for dots in panel.drawn for x in dots.x]
+        assert sorted(drawn) == [0, 1, 2, 3, 4, 5]
+        assert ("plane of its own" in figure.chart.caption) is not shared
+
+
 def test_runs_that_cannot_be_compared_say_why(tmp_path: Path) -> None:
-    first = make_run(tmp_path / "two")
-    second = make_run(tmp_path / "three", classes=("a", "b", "c"))
+    first = make_run(tmp_path / "Ann Lee" / "two")
+    second = make_run(tmp_path / "Ann Lee" / "three", classes=("a", "b", "c"))
     runs = (str(first), str(second))
     facts = gather(ReportConfig(runs=runs, out="report.html"))
     assert "cannot be compared" in facts.comparison["refused"]
     assert str(tmp_path) not in facts.comparison["refused"]
+    assert "Lee" not in facts.comparison["refused"]
     words = overview.section(facts).blocks[0].entries[3][1]
     assert words  # the verdict falls back on the baselines
 
@@ -356,9 +431,19 @@ def test_paths_are_cut_wherever_they_stand() -> None:
             "c": "see /srv/x/y/z.png: no",
             "d": 3,
             "e": "1/2",
+            "f": "ours=/home/ann lee/runs/a",
+            "g": "/srv/x/y/a: has other folds than /srv/x/y/b",
         }
     )
-    assert found == {"a": ["y/z.png"], "b": "x/y", "c": "see y/z.png: no", "d": 3, "e": "1/2"}
+    assert found == {
+        "a": ["y/z.png"],
+        "b": "x/y",
+        "c": "see y/z.png: no",
+        "d": 3,
+        "e": "1/2",
+        "f": "ours=runs/a",
+        "g": "y/a: has other folds than y/b",
+    }
 
 
 def test_markdown_becomes_blocks() -> None:

@@ -224,3 +224,10 @@ def test_cohens_h_of_his_own_table() -> None:
 def test_bad_arguments_are_named(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_one_cluster_has_no_interval() -> None:
+    a, b = np.array([True, True, False]), np.array([False, True, False])
+    found = mcnemar_test(a, b, np.zeros(3, dtype=np.int64))
+    assert found.difference == pytest.approx(1 / 3)
+    assert np.isnan([found.low, found.high]).all()

@@ -19,6 +19,7 @@ def label_fraction(
     *,
     seed: int,
     classes: Sequence[str] = (),
+    every_class: bool = True,
 ) -> _Indices:
     """Draw a share of some rows, stratified by class, in whole groups.
 
@@ -34,13 +35,14 @@ def label_fraction(
         share: Share of them to draw, above 0 and up to 1.
         seed: The same seed draws the same rows, whatever the groups are called.
         classes: Names of the classes, for error messages.
+        every_class: Whether each class of the table must be among the rows.
 
     Returns:
         The rows drawn, in ascending order.
 
     Raises:
         InputError: If the share is out of its range, or none of the rows is of some
-            class of the table.
+            class of the table where each is asked for.
 
     Example:
         >>> labels, patients, rows = [0] * 6 + [1] * 6, list("aabbccddeeff"), np.arange(12)
@@ -54,7 +56,8 @@ def label_fraction(
         raise InputError(f"label_share: must be above 0 and at most 1, got {share}")
     drawn_from: _Indices = np.sort(np.asarray(rows, dtype=np.intp))
     every_label = np.asarray(labels)
-    for label in np.setdiff1d(every_label, every_label[drawn_from]):
+    missing = np.setdiff1d(every_label, every_label[drawn_from]) if every_class else ()
+    for label in missing:
         name = repr(classes[label]) if label < len(classes) else f"{label}"
         raise InputError(
             f"label_share: no image of class {name} to draw from; give the train part some, or "

@@ -31,10 +31,12 @@ def subsets(evidence: Evidence) -> str:
     labels = (
         "all training labels" if share == 1 else f"{100 * share:g} % of the training labels"
     )
+    cut = evidence.setting("data.fit") == "crop"
+    whole = "cropped to the shape that the model takes" if cut else "used whole"
     return (
         f"{evidence.score('images')} images of the table were used, "
         f"{evidence.score('skipped')} were skipped; {classes}; {labels} were used. Images are "
-        "used whole."
+        f"{whole}."
     )
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from glcm_mae.downstream import TRAINED_PROTOCOLS
 from glcm_mae.report.evidence import Evidence
 from glcm_mae.scoreboard import interval_cell, shown
 from glcm_mae.scoreboard.cells import LABELS
@@ -121,13 +122,19 @@ def explainability(evidence: Evidence) -> str:
     )
 
 
+def _picked_on_test(evidence: Evidence) -> bool:
+    """Say whether the test part picked the epoch; a probe has none."""
+    trained = evidence.score("protocol") in TRAINED_PROTOCOLS
+    return trained and evidence.score("selection") == "test-fold"
+
+
 def internal(evidence: Evidence) -> str:
     """Say how the model was tested on data of the same source."""
     tested = len(set(evidence.predictions.paths))
     told = evidence.note("pre-training", "TRANSDUCTIVE", "fold-aware", "given encoder")
     note = f" {told[0].upper()}{told[1:]}." if told else ""
     folds = len(evidence.parts)
-    if evidence.score("selection") == "test-fold":
+    if _picked_on_test(evidence):
         note += " But the epoch was picked by the labels of the test part."
     return (
         f"{tested} images of the same table were tested, each by models that did not learn "
@@ -224,12 +231,16 @@ def failures(evidence: Evidence) -> str:
 
 def limits(evidence: Evidence) -> str:
     """Say what the run itself shows of its limits."""
-    found = ["images of one table, so nothing is known of other hospitals, devices or people"]
+    found = []
+    if not _elsewhere(evidence):
+        found.append(
+            "images of one table, so nothing is known of other hospitals, devices or people"
+        )
     if evidence.score("grouping") == "image":
         found.append("nothing tells which images are of one patient, so scores may be too good")
     if torn := evidence.note("which leaks"):
         found.append(torn.removeprefix("WARNING: "))
-    if evidence.score("selection") == "test-fold":
+    if _picked_on_test(evidence):
         found.append("the epoch was picked on the test part, so scores are too good")
     if evidence.score("transductive"):
         found.append("pre-training saw the test images")
