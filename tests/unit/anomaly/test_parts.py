@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glcm_mae.anomaly import verdict
 from glcm_mae.anomaly.normality import COMBINED, Normality
 from glcm_mae.anomaly.parts import divide
 from glcm_mae.anomaly.verdict import judge_scores
@@ -104,3 +105,26 @@ def test_all_other_classes_are_judged_together_and_torn_groups_are_told() -> Non
     assert train & test
     assert f"WARNING: {len(torn)} groups stand in two parts" in verdicts.facts["notes"][0]
     assert len(verdicts.rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("known", "note"),
+    [
+        (
+            {"a", "z"},
+            "NOT CLEAN: what training began with was trained on 1 of the 2 test images",
+        ),
+        ({"z"}, "what training began with was trained on 0 of the 2 test images"),
+        (set(), "NOT CLEAN: whether what training began with saw the test images is not known"),
+    ],
+)
+def test_what_given_weights_have_seen_is_told(
+    known: set[str], note: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict, "known_images", lambda _: known)
+    monkeypatch.setattr(verdict, "file_hashes", lambda *_: ["a", "b"])
+    images = table(splits(100))
+    parts = divide(images, config())
+    begun = config(pretraining={"weights": "elsewhere"})
+    assert note in verdict._notes(images, parts, begun)
+    assert not any("began" in line for line in verdict._notes(images, parts, config()))

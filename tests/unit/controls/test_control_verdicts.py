@@ -4,15 +4,18 @@ import csv
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from glcm_mae.comparison.paired_scores import ScoreComparison
+from glcm_mae.config import CrossValConfig
 from glcm_mae.controls.figure import draw_controls
 from glcm_mae.controls.findings import Findings
 from glcm_mae.controls.report import format_csv, format_markdown, rows_of
 from glcm_mae.controls.shuffling import Shuffles
+from glcm_mae.controls.study import _random_note
 from glcm_mae.controls.verdicts import verdicts
 from glcm_mae.statistics import Interval
 
@@ -127,3 +130,17 @@ def test_table_and_files_hold_the_same_numbers(tmp_path: Path) -> None:
     text = paths[1].read_text()
     assert "nearest image" in text
     assert "texture loss" not in text, "what was skipped has no row"
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        ({}, "have the weights that pre-training in their fold began with"),
+        ({"transductive": True}, "have the random weights of their fold's seed"),
+        ({"pretraining": {"weights": "w"}}, "while pre-training began with given ones"),
+    ],
+)
+def test_what_random_encoders_are_to_the_trained_ones_is_told(
+    settings: dict[str, Any], note: str
+) -> None:
+    assert note in _random_note(CrossValConfig(data={"table": "t"}, out="o", **settings))
