@@ -64,11 +64,11 @@ def divide(images: LoadedImages, config: PretrainConfig) -> Parts:
     """
     count = len(images.table)
     rows = training_rows(splits_of(images.table, config.data), count)
-    if len(rows) == 0:
-        raise InputError(f"{config.data.table}: every image is a test image; none to train on")
     if len(rows) < count:
         say(f"{count - len(rows)} test images left out of pre-training")
     rows = _without_tested_groups(images.table, config.data, rows)
+    if len(rows) == 0:
+        raise InputError(f"{config.data.table}: every image is a test image; none to train on")
     share = config.pretraining.held_out_share
     if share == 0.0:
         return Parts(rows, rows[:0])
